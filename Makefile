@@ -1,0 +1,37 @@
+# make demo    install, train the small models once, certify digits, print the table
+# make test    install what is missing, run the whole test suite
+# make check   ruff, pyright, codespell: what pre-commit and CI run
+# make bench   measure speed; not part of the suite
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/diffsmooth certify digits_diffsmooth --out runs/demo \
+	    --set data.subset=first:100 --set sampling.num_estimate=1000
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/codespell pipelines ops tune infra tests docs *.md Makefile pyproject.toml
+
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.bench.table
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "diffsmooth needs Python >= 3.11; $(PYTHON) is older. Run: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

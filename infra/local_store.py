@@ -1,0 +1,134 @@
+"""Files in a folder of this machine or of a file system that all machines mount."""
+
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """Named contents under one folder; a name is a path inside it, with slashes."""
+
+    local_path: Path
+    """Folder that holds the contents."""
+
+    @property
+    def url(self) -> str:
+        """The folder as text, to print and to open again."""
+        return str(self.local_path)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open one content for reading at any offset.
+
+        Raises:
+            FileNotFoundError: there is no such name.
+        """
+        return (self.local_path / name).open("rb")
+
+    def read(self, name: str) -> bytes:
+        """Return one content.
+
+        Raises:
+            FileNotFoundError: there is no such name.
+        """
+        return (self.local_path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a content under a name, in place of what was there.
+
+        A reader meets the old content or the new one, never a part; after the return
+        the new one survives a power cut.
+        """
+        self._place(name, data, os.replace)
+
+    def write_once(self, name: str, data: bytes) -> bool:
+        """Put a content under a name unless something is there already.
+
+        Of two writers at the same moment exactly one wins; the other changes nothing.
+
+        Returns:
+            Whether this call wrote it.
+        """
+        try:
+            self._place(name, data, os.link)
+        except FileExistsError:
+            return False
+        return True
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return all names that begin with a prefix, sorted, without half-written ones.
+
+        Args:
+            prefix: text the name begins with; ``votes/`` lists a folder.
+        """
+        start, _, begin = prefix.rpartition("/")
+        found = []
+        for folder, below, files in os.walk(self.local_path / start, followlinks=True):
+            inside = Path(folder).relative_to(self.local_path)
+            if inside == Path(start):
+                below[:] = [name for name in below if name.startswith(begin)]
+            found += [(inside / file).as_posix() for file in files]
+        return sorted(
+            name for name in found if name.startswith(prefix) and not is_temporary(name)
+        )
+
+    def exists(self, name: str) -> bool:
+        """Return whether something is there under a name."""
+        return (self.local_path / name).exists()
+
+    def require_writable(self) -> None:
+        """Refuse a folder in which contents cannot be written once.
+
+        Raises:
+            ValueError: the folder cannot be made or written, or its file system has no
+                hard links, which decide between two writers.
+        """
+        probe = f".probe-{uuid.uuid4().hex}.tmp"
+        try:
+            self.write_once(probe, b"")
+            (self.local_path / probe).unlink()
+        except OSError as error:
+            raise ValueError(
+                f"A run needs a place it can write, with hard links; {self.url} "
+                f"answers {error.strerror!r}. Choose another place, or mend its "
+                f"permissions."
+            ) from error
+
+    def _place(
+        self, name: str, data: bytes, publish: Callable[[Path, Path], None]
+    ) -> None:
+        """Write a temporary file beside the target and publish it under the name."""
+        target = self.local_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+        try:
+            _write_synced(temporary, data)
+            publish(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is that of a half-written file."""
+    file = name.rpartition("/")[2]
+    return file.startswith(".") and file.endswith(".tmp")
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

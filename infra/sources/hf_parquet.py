@@ -1,0 +1,164 @@
+"""Data sets as Parquet in the layout of the Hugging Face hub."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, PositiveInt
+
+from infra.object_store import Store, open_store
+from infra.sources.entry import Entry, check_label, checked
+
+
+class HfParquet(BaseModel, frozen=True, extra="forbid"):
+    """Encoded images in a column ``struct<bytes, path>`` beside an integer label.
+
+    A key is ``{split}_{index:05d}``, where the index counts over all files of the split
+    in the order of their names: the official index.
+    """
+
+    source: Literal["hf_parquet"] = "hf_parquet"
+
+    path: str
+    """File, pattern with ``*``, or folder of ``{split}.parquet`` or
+    ``{split}-*.parquet``; local or ``s3://``."""
+
+    split: str = "test"
+    """Name of the split: chooses the files of a folder and begins every key."""
+
+    image_column: str = "img"
+    """Column with the encoded images; ``image`` for ImageNet."""
+
+    label_column: str = "label"
+    """Column with the class indices."""
+
+    num_classes: PositiveInt = 10
+    """Classes that there are; a label outside is refused."""
+
+    dataset: str | None = None
+    """Name under which results are reported; ``None`` stands for ``hf_parquet``."""
+
+    @property
+    def name(self) -> str:
+        """Name under which results are reported."""
+        return self.dataset or "hf_parquet"
+
+    def entries(self) -> list[Entry]:
+        """List the images; reads the label column and no image.
+
+        Raises:
+            ValueError: there is no file or image, a column is missing, or a label is no
+                class.
+        """
+        store, names = self._files()
+        return checked(list(self._list(store, names)), self.path)
+
+    def read(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Return the encoded images, in the order asked for.
+
+        Reads only the row groups that hold them, each once.
+
+        Raises:
+            ValueError: a row holds no bytes.
+        """
+        store, _ = _place(self.path, self.split)
+        wanted = defaultdict(list)
+        for position, entry in enumerate(entries):
+            file, group, _ = entry.where
+            wanted[file, group].append(position)
+        contents: dict[int, bytes] = {}
+        for (file, group), positions in wanted.items():
+            images = self._read_group(store, file, group)
+            for position in positions:
+                contents[position] = _content(images, entries[position])
+        return [contents[position] for position in range(len(entries))]
+
+    def _read_group(self, store: Store, file: str, group: int) -> pa.ChunkedArray:
+        with store.open(file) as opened:
+            table = pq.ParquetFile(opened).read_row_group(
+                group, columns=[self.image_column]
+            )
+        return table.column(self.image_column)
+
+    def _list(self, store: Store, names: Sequence[str]) -> Iterator[Entry]:
+        index = 0
+        for name in names:
+            for where, label in self._list_file(store, name):
+                check_label(label, self.num_classes, where=f"{name} row {index}")
+                yield Entry(f"{self.split}_{index:05d}", label, where)
+                index += 1
+
+    def _list_file(
+        self, store: Store, name: str
+    ) -> Iterator[tuple[tuple[str, int, int], int]]:
+        with store.open(name) as opened:
+            file = pq.ParquetFile(opened)
+            self._check_columns(file.schema_arrow, name)
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=[self.label_column])
+                for row, label in enumerate(table.column(0).to_pylist()):
+                    yield (name, group, row), label
+
+    def _check_columns(self, schema: pa.Schema, name: str) -> None:
+        for field, column in (
+            ("image_column", self.image_column),
+            ("label_column", self.label_column),
+        ):
+            if column not in schema.names:
+                raise ValueError(
+                    f"hf_parquet needs a column {column!r}; {name} has {schema.names}. "
+                    f"Set data.{field}."
+                )
+        kind = schema.field(self.image_column).type
+        if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+            raise ValueError(
+                f"hf_parquet needs images as struct<bytes, path>; {name} has "
+                f"{self.image_column!r} as {kind}. Set data.image_column."
+            )
+
+    def _files(self) -> tuple[Store, list[str]]:
+        """Return the store and the names of the split's files, sorted."""
+        store, patterns = _place(self.path, self.split)
+        prefix = patterns[0].partition("*")[0] if len(patterns) == 1 else ""
+        there = [name for name in store.names(prefix) if name.endswith(".parquet")]
+        chosen = [name for name in there if _matches(name, patterns)]
+        if len({name.rpartition("/")[0] for name in chosen}) != 1:
+            raise ValueError(
+                f"hf_parquet needs files of split {self.split!r} in one folder; "
+                f"{self.path} has {(chosen or there)[:5] or 'no Parquet file'}. "
+                f"Set data.path or data.split."
+            )
+        return store, chosen
+
+
+def _place(path: str, split: str) -> tuple[Store, tuple[str, ...]]:
+    """Split a path into the folder to list and the patterns of names in it."""
+    if "*" in path or path.endswith(".parquet"):
+        before, star, after = path.partition("*")
+        root, slash, start = before.rpartition("/")
+        return open_store(f"{root}{slash}" or "."), (f"{start}{star}{after}",)
+    patterns = f"{split}.parquet", f"{split}-*.parquet", f"*/{split}-*.parquet"
+    return open_store(path), patterns
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a name fits a pattern; ``*`` does not reach over a slash."""
+    path = PurePosixPath(name)
+    return any(
+        path.match(pattern) and len(path.parts) == len(PurePosixPath(pattern).parts)
+        for pattern in patterns
+    )
+
+
+def _content(images: pa.ChunkedArray, entry: Entry) -> bytes:
+    file, _, row = entry.where
+    image = images[row].as_py()
+    if not image or image["bytes"] is None:
+        raise ValueError(
+            f"hf_parquet needs the bytes of every image; {file} has none for "
+            f"{entry.key!r}. Write the data set with its images embedded."
+        )
+    return image["bytes"]

@@ -1,0 +1,77 @@
+"""Weights from a path, whatever wrote them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from infra.weights.checkpoint import read_checkpoint
+from infra.weights.diffusers_folder import read_diffusers
+from infra.weights.safetensors_file import read_safetensors
+
+Format = Literal["checkpoint", "safetensors", "diffusers"]
+Content = tuple[dict[str, torch.Tensor], dict[str, Any]]
+
+READERS: dict[Format, Callable[[Path], Content]] = {
+    "checkpoint": read_checkpoint,
+    "safetensors": read_safetensors,
+    "diffusers": read_diffusers,
+}
+ENDINGS: dict[str, Format] = {
+    ".bin": "checkpoint",
+    ".ckpt": "checkpoint",
+    ".net": "checkpoint",
+    ".pt": "checkpoint",
+    ".pth": "checkpoint",
+    ".safetensors": "safetensors",
+    ".tar": "checkpoint",
+    ".th": "checkpoint",
+}
+
+
+def load(path: str | Path, format: Format | None = None) -> Content:
+    """Return the tensors at a path, and what is said there about them.
+
+    Args:
+        path: file, or folder of diffusers.
+        format: how it is laid out; ``None`` takes it from the ending, and diffusers for
+            a folder.
+
+    Returns:
+        Tensors by state-dict key, on the CPU; settings, empty where there are none.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path.
+        ValueError: the ending tells no format, or the content is not what it should be.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        parent = next(parent for parent in path.parents if parent.exists())
+        raise FileNotFoundError(
+            f"Weights need a file or folder; there is no {path}, though there is "
+            f"{parent}. Correct weights.path, or fetch the file to every node."
+        )
+    format = format or _format_of(path)
+    if (format == "diffusers") != path.is_dir():
+        raise ValueError(
+            f"Weights of format {format} need a {_place(format == 'diffusers')}; "
+            f"{path} is a {_place(path.is_dir())}. Correct weights.path or "
+            f"weights.format."
+        )
+    return READERS[format](path)
+
+
+def _format_of(path: Path) -> Format:
+    if path.is_dir():
+        return "diffusers"
+    if path.suffix not in ENDINGS:
+        raise ValueError(
+            f"Weights need a format or one of the endings {sorted(ENDINGS)}; {path} "
+            f"has {path.suffix!r}. Set weights.format to one of {sorted(READERS)}."
+        )
+    return ENDINGS[path.suffix]
+
+
+def _place(folder: bool) -> str:
+    return "folder" if folder else "file"

@@ -1,0 +1,60 @@
+"""Train a classifier on images under Gaussian noise."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float32, Int64
+from pydantic import BaseModel, Field
+from torch.nn.functional import cross_entropy
+
+from ops.losses.minibatch import Minibatch
+
+
+class GaussianObjective(BaseModel, frozen=True, extra="forbid"):
+    """Cross entropy on noisy images, noise drawn anew in every step."""
+
+    kind: Literal["gaussian"] = "gaussian"
+
+    sigma_train: Annotated[float, Field(ge=0)]
+    """Std of the noise, in [0, 1] pixels; 0 trains on clean images."""
+
+    def loss(
+        self, network: Callable[..., torch.Tensor], batch: Minibatch
+    ) -> Float32[torch.Tensor, ""]:
+        """Return the mean loss over a worker's share of a step.
+
+        Args:
+            network: maps noisy images to class scores.
+            batch: images and labels, with the noise that belongs to them.
+
+        Returns:
+            A scalar of at least 0, in nats.
+        """
+        noise = self.sigma_train * batch.gaussian("noise")
+        return gaussian_loss(network, batch.image, batch.label, noise)
+
+
+def gaussian_loss(
+    network: Callable[..., torch.Tensor],
+    image: Float32[torch.Tensor, "image channel height width"],
+    label: Int64[torch.Tensor, " image"],
+    noise: Float32[torch.Tensor, "image channel height width"],
+) -> Float32[torch.Tensor, ""]:
+    """Return the cross entropy of the class scores of noisy images.
+
+    The noisy image is not clipped: the certificate speaks of unclipped noise.
+
+    Args:
+        network: maps noisy images to class scores.
+        image: pixels in [0, 1].
+        label: true classes.
+        noise: of std ``sigma_train``, in [0, 1] pixels.
+
+    Returns:
+        Mean over the images, at least 0, in nats.
+
+    Source:
+        Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, section 3.3.
+    """
+    return cross_entropy(network(image + noise), label)

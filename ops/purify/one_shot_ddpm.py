@@ -1,0 +1,131 @@
+"""One-shot purification by a denoising diffusion model."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from ops.columns import Worker
+from ops.networks import fill, place, read_weights, to_network
+from ops.purify.one_shot import Images, Prediction, denoise
+from ops.purify.scheduler_settings import prediction_of, schedule_of
+from ops.purify.unet import build_unet, rename_old_attention, require_indexable
+from ops.schedules import Schedule, TimestepRule, embedded_timestep, timestep_of
+from ops.weights import Weights, WeightsRef
+
+log = logging.getLogger(__name__)
+
+
+class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
+    """Denoise a copy with one call of a diffusion model at the timestep of its noise.
+
+    Source:
+        DiffSmooth: Zhang et al., USENIX Security 2023, arXiv:2308.14333; DDS: Carlini
+        et al. 2023, arXiv:2206.10550.
+    """
+
+    kind: Literal["one_shot_ddpm"] = "one_shot_ddpm"
+
+    weights: WeightsRef
+    """Weights of a UNet2DModel, with its settings unless given here."""
+
+    timestep_rule: TimestepRule = "first_from_zero"
+    """How sigma chooses a timestep."""
+
+    rescale_timesteps: bool = False
+    """Whether the network was trained with time running to 1000 at any length."""
+
+    prediction: Prediction | None = None
+    """What the network returns; ``None`` takes it from the weights' scheduler."""
+
+    schedule: Schedule | None = None
+    """How the network's noise grows; ``None`` takes it from the weights' scheduler."""
+
+    clip: bool = True
+    """Whether purified copies are cut to the range of pixels."""
+
+    unet: dict[str, Any] | None = None
+    """Arguments of ``diffusers.UNet2DModel``; ``None`` takes them from the weights."""
+
+    def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:
+        """Load the network and return the purifying function.
+
+        Args:
+            worker: where to compute, and what reads the weights.
+            sigma: std of the certified noise in [0, 1] pixels, above 0.
+
+        Returns:
+            A function from noisy copies to purified ones, float32 in [0, 1].
+
+        Raises:
+            ValueError: settings are missing, weights do not fit, the network is
+                class-conditional, or no timestep has this sigma.
+        """
+        weights = read_weights(self.weights, worker)
+        scheduler = weights.config.get("scheduler", {})
+        schedule = self.schedule or schedule_of(scheduler, weights.source)
+        prediction = self.prediction or prediction_of(scheduler, weights.source)
+        timestep = timestep_of(schedule, sigma, self.timestep_rule)
+        alpha_bar = float(schedule.alpha_bar()[timestep])
+        log.info("sigma %s is timestep %d, alpha_bar %.6f", sigma, timestep, alpha_bar)
+        predict = self._predict(
+            worker,
+            weights,
+            embedded_timestep(
+                timestep, schedule.num_timesteps, rescale=self.rescale_timesteps
+            ),
+        )
+
+        def purify(noisy: Images) -> Images:
+            return denoise(
+                noisy,
+                predict,
+                alpha_bar=alpha_bar,
+                prediction=prediction,
+                clip=self.clip,
+            )
+
+        return purify
+
+    def network(self, weights: Weights) -> nn.Module:
+        """Return the network with its weights, on the CPU in float32.
+
+        Args:
+            weights: what the reference names; its settings are read where the recipe
+                gives none.
+
+        Returns:
+            A ``diffusers.UNet2DModel``.
+
+        Raises:
+            ValueError: there are no settings, or they and the weights do not fit.
+        """
+        settings = self.unet or weights.config.get("unet")
+        if settings is None:
+            raise ValueError(
+                f"one_shot_ddpm needs the settings of its UNet2DModel; "
+                f"{weights.source} has none. Set `unet` in the recipe, or take weights "
+                f"with a config.json."
+            )
+        tensors = rename_old_attention(weights.tensors)
+        renamed = Weights(weights.source, tensors, weights.config)
+        return fill(build_unet(settings), self.weights, renamed)
+
+    def _predict(
+        self, worker: Worker, weights: Weights, timestep: float
+    ) -> Callable[[Images], torch.Tensor]:
+        network = self.network(weights)
+        settings: Any = network.config
+        placed = place(network, worker)
+        # A tensor, because the network copies a number to the device at every call.
+        time = torch.tensor(timestep, dtype=torch.float32, device=worker.device)
+
+        def predict(diffused: Images) -> torch.Tensor:
+            require_indexable(diffused, settings)
+            (output,) = placed(to_network(diffused, worker), time, return_dict=False)
+            return output.float()
+
+        return predict

@@ -1,0 +1,11 @@
+"""Every purifier a recipe can name."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ops.purify.nothing import Nothing
+from ops.purify.one_shot_ddpm import OneShotDdpm
+
+Purifier = Annotated[Nothing | OneShotDdpm, Field(discriminator="kind")]
+"""Noisy copies in, clean copies out; chosen by ``kind``."""

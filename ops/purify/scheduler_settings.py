@@ -1,0 +1,86 @@
+"""What a diffusers scheduler configuration says of schedule and prediction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ops.purify.one_shot import Prediction
+from ops.schedules import Schedule
+
+KINDS = {
+    "linear": "linear",
+    "scaled_linear": "scaled_linear",
+    "squaredcos_cap_v2": "cosine",
+}
+PREDICTIONS: dict[str, Prediction] = {
+    "epsilon": "epsilon",
+    "v_prediction": "v",
+    "sample": "x0",
+}
+
+
+def schedule_of(settings: Mapping[str, Any], source: str) -> Schedule:
+    """Return the noise schedule that a scheduler configuration describes.
+
+    Args:
+        settings: content of a scheduler_config.json.
+        source: what to call the weights in an error.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: there is none, or one that no formula here describes.
+    """
+    name = settings.get("beta_schedule")
+    odd = settings.get("trained_betas") or settings.get("rescale_betas_zero_snr")
+    if name not in KINDS or odd:
+        raise ValueError(
+            f"A one-shot purifier needs beta_schedule to be one of {sorted(KINDS)}, "
+            f"without trained_betas or rescale_betas_zero_snr; the scheduler of "
+            f"{source} has {name!r}{' and one of these' if odd else ''}. Set "
+            f"`schedule` in the recipe."
+        )
+    kind = KINDS[name]
+    betas = {} if kind == "cosine" else _betas(settings, source)
+    num_timesteps = _setting(settings, "num_train_timesteps", source)
+    return Schedule.model_validate(
+        {"kind": kind, "num_timesteps": num_timesteps, **betas}
+    )
+
+
+def _betas(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+    names = ("beta_start", "beta_end")
+    return {name: _setting(settings, name, source) for name in names}
+
+
+def _setting(settings: Mapping[str, Any], name: str, source: str) -> object:
+    if name not in settings:
+        raise ValueError(
+            f"A one-shot purifier needs {name} in the scheduler's settings; the "
+            f"scheduler of {source} has none. Set `schedule` in the recipe."
+        )
+    return settings[name]
+
+
+def prediction_of(settings: Mapping[str, Any], source: str) -> Prediction:
+    """Return what the network was trained to predict.
+
+    Args:
+        settings: content of a scheduler_config.json; files from before diffusers 0.9
+            do not say, and their networks predict the noise.
+        source: what to call the weights in an error.
+
+    Returns:
+        The kind of prediction.
+
+    Raises:
+        ValueError: the configuration is empty or names another kind.
+    """
+    name = settings.get("prediction_type", "epsilon") if settings else None
+    if name not in PREDICTIONS:
+        raise ValueError(
+            f"A one-shot purifier needs to know what its network predicts; the "
+            f"scheduler of {source} has prediction_type {name!r}. Set `prediction` to "
+            f"one of {sorted(set(PREDICTIONS.values()))} in the recipe."
+        )
+    return PREDICTIONS[name]

@@ -1,0 +1,80 @@
+"""The first op: noisy copies of an image."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ops.columns import Batch, Columns, Worker
+from ops.noise import gaussian, noise_key
+
+CLEAN = "clean"
+"""Stream of the one copy without noise, which measures clean accuracy."""
+
+
+class AddNoise(BaseModel):
+    """Make the noisy copies of each block: the image plus Gaussian noise of std sigma.
+
+    The noise has exactly the certified std and is added to the image in [0, 1] pixels,
+    before any scaling, clipping or cast; whatever follows is part of the classifier.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reads: ClassVar[Columns] = ("image", "image_key", "stream", "block")
+    writes: ClassVar[Columns] = ("noisy",)
+
+    sigma: PositiveFloat
+    """Std of the certified noise, in [0, 1] pixels."""
+
+    seed: NonNegativeInt
+    """Seed of the run."""
+
+    block: PositiveInt = 100
+    """Copies per block."""
+
+    def open(self, worker: Worker) -> Callable[[Batch], Batch]:
+        """Return the function; there is nothing to load."""
+
+        def add_noise(batch: Batch) -> Batch:
+            images = torch.as_tensor(batch["image"]).to(worker.device, torch.float32)
+            identities = zip(
+                batch["image_key"], batch["stream"], batch["block"], strict=True
+            )
+            noisy = [
+                self._copies(image, *identity)
+                for image, identity in zip(images, identities, strict=True)
+            ]
+            return {"noisy": torch.stack(noisy)}
+
+        return add_noise
+
+    def _copies(
+        self,
+        image: Float32[torch.Tensor, "channel height width"],
+        image_key: str,
+        stream: str,
+        block: int,
+    ) -> Float32[torch.Tensor, "copy channel height width"]:
+        if stream == CLEAN:
+            return image[None]
+        key = noise_key(self.seed, self.sigma, str(image_key), str(stream), int(block))
+        noise = gaussian(key, 0, self.block, tuple(image.shape), image.device)
+        return noise.mul_(self.sigma).add_(image)
+
+
+def num_copies(stream: str, block: int) -> int:
+    """Return how many copies one block of a stream holds.
+
+    Args:
+        stream: what the copies are for.
+        block: copies in a block of noisy copies.
+    """
+    return 1 if stream == CLEAN else block
+
+
+def same_copies(streams: Sequence[str]) -> bool:
+    """Say whether rows of these streams stack: all with noise, or none."""
+    return len({stream == CLEAN for stream in streams}) <= 1

@@ -1,0 +1,139 @@
+"""One certified data set at one sigma, and the numbers it gives."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ops.certify.clopper_pearson import largest_radius
+from ops.score.certified_accuracy import (
+    accuracy,
+    average_certified_radius,
+    certified_correct,
+    num_certified,
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The certificates of one run at one sigma, with what they rest on."""
+
+    run: str
+    """Name of the run, as a reader should see it."""
+
+    sigma: float
+    """Std of the certified noise, in units of [0, 1] pixels."""
+
+    certificates: pa.Table
+    """One row per image."""
+
+    dataset: str
+    """Name of the data set."""
+
+    num_estimate: int
+    """Most votes that one certificate may rest on."""
+
+    failure_probability: float
+    """Chance that one certificate is wrong, in ``(0, 1)``."""
+
+    rule: str
+    """How votes became certificates."""
+
+    seconds: Mapping[str, float]
+    """Seconds of voting per image key; an image without votes is not in it."""
+
+    @property
+    def num_images(self) -> int:
+        """Images asked for, certified or not."""
+        return self.certificates.num_rows
+
+    @property
+    def largest_radius(self) -> float:
+        """Radius of an image all of whose votes agree."""
+        return largest_radius(self.sigma, self.num_estimate, self.failure_probability)
+
+    @property
+    def radius(self) -> np.ndarray:
+        """Certified radius of every image, an l2 distance in [0, 1] pixels."""
+        return self.column("radius")
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each image has a certificate for its true class."""
+        names = ("label", "guessed_class", "abstained")
+        return certified_correct(*(self.column(name) for name in names))
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one column of the certificates, by its name."""
+        return self.certificates.column(name).to_numpy()
+
+    def accuracy_of(self, name: str) -> float | None:
+        """Return the share of images whose class in a column is right.
+
+        Args:
+            name: column of classes; null counts as wrong.
+
+        Returns:
+            A fraction in ``[0, 1]``; ``None`` where no image has a class.
+        """
+        column = self.certificates.column(name)
+        if column.null_count == len(column):
+            return None
+        predicted = pc.fill_null(column, -1).to_numpy()
+        return accuracy(self.column("label"), predicted)
+
+
+def by_run(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
+    """Group curves by their run, the runs by name and their curves by sigma."""
+    ordered = sorted(curves, key=lambda curve: (curve.run, curve.sigma))
+    return {run: list(own) for run, own in groupby(ordered, lambda curve: curve.run)}
+
+
+def radius_grid(dataset: str, largest: float) -> tuple[float, ...]:
+    """Return the radii of the table: all that can be reached, and the next one.
+
+    Args:
+        dataset: name of the data set; ImageNet steps by 0.5, others by 0.25.
+        largest: largest radius any image can have, an l2 distance in [0, 1] pixels.
+
+    Returns:
+        Radii from 0 upwards; only the last is above ``largest``.
+    """
+    step = 0.5 if dataset.lower().startswith("imagenet") else 0.25
+    return tuple(step * index for index in range(math.floor(largest / step) + 2))
+
+
+def table_radii(curves: Sequence[Curve]) -> tuple[float, ...]:
+    """Return the radii of the table that shows all of these curves."""
+    largest = max(curve.largest_radius for curve in curves)
+    return radius_grid(curves[0].dataset, largest)
+
+
+def metrics(curve: Curve) -> dict[str, float]:
+    """Return the numbers of one curve under the names they are tracked by.
+
+    Args:
+        curve: the certificates of one sigma.
+
+    Returns:
+        Fractions in ``[0, 1]``, and ``acr``, an l2 distance in [0, 1] pixels. Radii out
+        of reach and accuracies that were not measured are left out.
+    """
+    reachable = radius_grid(curve.dataset, curve.largest_radius)[:-1]
+    certified = num_certified(curve.correct, curve.radius, np.array(reachable))
+    shares = {
+        f"certified_accuracy/r_{radius:.2f}": float(count) / curve.num_images
+        for radius, count in zip(reachable, certified, strict=True)
+    }
+    others = {
+        "acr": average_certified_radius(curve.correct, curve.radius),
+        "abstention_rate": float(curve.column("abstained").mean()),
+        "clean_accuracy": curve.accuracy_of("clean_class"),
+        "smoothed_accuracy": curve.accuracy_of("smoothed_class"),
+    }
+    measured = {name: value for name, value in others.items() if value is not None}
+    return shares | measured

@@ -1,0 +1,171 @@
+"""All that is checked and fetched before the first worker starts."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from infra import cluster
+from infra.images import UnreadableImage, decode, select
+from infra.object_store import Store, open_store
+from infra.sources.entry import Entry
+from pipelines.decode import entry_digests
+from pipelines.identity import vote_identity
+from pipelines.ledger import (
+    Ledger,
+    read_ledger,
+    require_identity,
+    require_same_images,
+)
+from pipelines.recipe import Recipe, Run, load_recipe
+from pipelines.recipe_file import Raw
+from pipelines.weights import resolve, training_recipes, try_out
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe that may start: its images are listed, its weights are there."""
+
+    recipe: Recipe
+    """With weights resolved."""
+
+    out: str
+    """Where it writes."""
+
+    store: Store
+    """Of OUT."""
+
+    entries: Sequence[Entry]
+    """Images asked for."""
+
+    digests: Mapping[str, str]
+    """SHA-256 of each image as stored, by key."""
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """True class by image key."""
+        return {entry.key: entry.label for entry in self.entries}
+
+
+def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
+    """Validate, list, train what is missing, connect, and try one image.
+
+    Args:
+        name: packaged recipe or YAML file.
+        settings: ``field=value`` each.
+        out: where to write; ``None``: ``runs/NAME``.
+
+    Returns:
+        The job, with this process connected to the run's cluster.
+
+    Raises:
+        ValueError: anything that can be known now does not hold.
+        OSError: a file is not there, or OUT cannot be written.
+    """
+    recipe = load_recipe(name, list(settings))
+    out = out or f"runs/{recipe.name}"
+    store = open_store(out)
+    store.require_writable()
+    first = recipe.runs[0]
+    _require_same_data(recipe)
+    entries = select(first.data.source.entries(), first.data.subset)
+    _require_known_labels(recipe, entries)
+    if training_recipes(recipe):
+        cluster.start(first.ray.address)
+    recipe = resolve(recipe)
+    digests = entry_digests(first.data.source, entries)
+    job = Job(recipe, out, store, entries, digests)
+    for run in recipe.runs:
+        continued_ledger(job, run)
+    _try_first_image(recipe, entries)
+    cluster.start(first.ray.address)
+    store.write("recipe.yaml", resolved_yaml(recipe).encode())
+    return job
+
+
+def continued_ledger(job: Job, run: Run) -> Ledger:
+    """Return the votes a run continues, refused if they are not its own.
+
+    Args:
+        job: whose OUT.
+        run: one of the job's.
+
+    Raises:
+        ValueError: OUT holds votes of another identity, or of other image content.
+    """
+    ledger = read_ledger(job.store, run.sigma)
+    require_identity(ledger, vote_identity(run), job.out)
+    require_same_images(ledger, job.digests, job.out)
+    return ledger
+
+
+def _require_same_data(recipe: Recipe) -> None:
+    for run in recipe.runs[1:]:
+        if run.data != recipe.runs[0].data:
+            raise ValueError(
+                f"Recipe {recipe.name} needs one data set for all sigmas; data differs "
+                f"between {recipe.runs[0].sigma} and {run.sigma}. Make two recipes."
+            )
+
+
+def _require_known_labels(recipe: Recipe, entries: Sequence[Entry]) -> None:
+    for run in recipe.runs:
+        num_classes = run.classifier.num_classes
+        for entry in entries:
+            if not 0 <= entry.label < num_classes:
+                raise ValueError(
+                    f"The classifier needs labels in [0, {num_classes}); image "
+                    f"{entry.key!r} has {entry.label}. Take a labelled split and a "
+                    f"classifier of the data set's classes."
+                )
+
+
+def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> None:
+    data = recipe.runs[0].data
+    for entry in entries:
+        (content,) = data.source.read([entry])
+        try:
+            image = decode(content, data.preprocess, key=entry.key)
+        except UnreadableImage as error:
+            logger.warning("%s", error)
+            continue
+        for run in recipe.runs:
+            try_out(run, image, entry.key)
+        return
+    raise ValueError(
+        f"certify needs images it can decode; none of {len(entries)} can be. "
+        f"Check data.path."
+    )
+
+
+def resolved_yaml(recipe: Recipe) -> str:
+    """Return a recipe with every default, as YAML that gives the same runs again."""
+    dumps = {run.sigma: run.model_dump(mode="json") for run in recipe.runs}
+    merged = _merge(dumps)
+    assert isinstance(merged, dict)  # a run is a mapping
+    merged["sigma"] = list(dumps)
+    return yaml.safe_dump(merged, sort_keys=False)
+
+
+def _merge(by_sigma: Mapping[float, object]) -> object:
+    values = list(by_sigma.values())
+    if all(value == values[0] for value in values):
+        return values[0]
+    mappings = [value for value in values if isinstance(value, dict)]
+    alike = len(mappings) == len(values) and all(
+        m.keys() == mappings[0].keys() for m in mappings
+    )
+    if not alike:
+        return {"per_sigma": dict(by_sigma)}
+    merged: Raw = {}
+    for key in mappings[0]:
+        merged[key] = _merge(
+            {
+                sigma: mapping[key]
+                for sigma, mapping in zip(by_sigma, mappings, strict=True)
+            }
+        )
+    return merged

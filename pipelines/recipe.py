@@ -1,0 +1,178 @@
+"""The whole configuration of a run, validated before anything starts."""
+
+import logging
+from typing import Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from ops.certify.fixed import Fixed
+from ops.classify.classifier import Classifier
+from ops.purify.purifier import Purifier
+from ops.vote.local_smooth import Local
+from pipelines.data import Data
+from pipelines.part import Part
+from pipelines.recipe_file import Raw, for_sigma, read_recipe, recipe_name
+from pipelines.refusal import explain
+from pipelines.resources import RaySettings, Stages
+from pipelines.sampling import Sampling
+
+logger = logging.getLogger(__name__)
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Tracking(Part):
+    """Where runs are logged."""
+
+    uri: str | None = None
+    """MLflow tracking URI; ``None``: an SQLite file beside OUT."""
+
+
+class Run(Part):
+    """One recipe at one sigma."""
+
+    data: Data
+    """Images."""
+
+    sigma: PositiveFloat
+    """Std of the certified noise, in [0, 1] pixels."""
+
+    purifier: Purifier
+    """Noisy image to clean image."""
+
+    classifier: Classifier
+    """Image to class scores."""
+
+    local: Local
+    """Local smoothing of the classifier."""
+
+    sampling: Sampling = Sampling()
+    """Draws, blocks and promise."""
+
+    rule: Fixed = Fixed()
+    """How votes become a certificate."""
+
+    plan: Literal["fused", "staged"] = "fused"
+    """All four ops in one actor, or each in its own."""
+
+    precision: Precision = "float32"
+    """Type the networks compute in."""
+
+    compile: bool = False
+    """Whether networks go through torch.compile."""
+
+    batch: PositiveInt = 100
+    """Copies per network call."""
+
+    stages: Stages = Stages()
+    """Actors and their resources."""
+
+    ray: RaySettings = RaySettings()
+    """Cluster."""
+
+    seed: NonNegativeInt = 0
+    """Seed of all certified noise."""
+
+    strict: bool = False
+    """Whether votes made under different batch shapes or devices may not be mixed."""
+
+    tracking: Tracking = Tracking()
+    """MLflow."""
+
+    @model_validator(mode="after")
+    def _warn_of_large_local_noise(self) -> Self:
+        if self.local.sigma >= self.sigma:
+            logger.warning(
+                "local.sigma is usually below sigma; at sigma %s it has %s. The "
+                "certificate stays valid, but the purified image drowns in noise.",
+                self.sigma,
+                self.local.sigma,
+            )
+        return self
+
+
+class Recipe(Part):
+    """A run at every one of its sigmas, under one name."""
+
+    name: str
+    """Name of the recipe, for tables and tracking."""
+
+    runs: tuple[Run, ...]
+    """One per sigma, in the recipe's order."""
+
+    raw: Raw
+    """As written, with settings applied."""
+
+
+def load_recipe(name_or_path: str, settings: list[str]) -> Recipe:
+    """Read a recipe, apply settings, and validate it at each of its sigmas.
+
+    Args:
+        name_or_path: packaged recipe or YAML file.
+        settings: ``field=value`` each.
+
+    Raises:
+        ValueError: anything in it does not hold; the message names the field.
+    """
+    return build_recipe(read_recipe(name_or_path, settings), recipe_name(name_or_path))
+
+
+def build_recipe(raw: Raw, name: str) -> Recipe:
+    """Validate a recipe's mapping at each of its sigmas.
+
+    Args:
+        raw: as :func:`pipelines.recipe_file.read_recipe` returns it.
+        name: what to call it.
+
+    Raises:
+        ValueError: anything in it does not hold; the message names the field.
+    """
+    sigmas = _sigmas(raw, name)
+    runs = tuple(
+        validated(Run, {**for_sigma(raw, sigma), "sigma": sigma}, name)
+        for sigma in sigmas
+    )
+    return Recipe(name=name, runs=runs, raw=raw)
+
+
+def validated(model: type[Model], raw: Raw, name: str) -> Model:
+    """Validate a mapping, or refuse it in sentences.
+
+    Args:
+        model: what it should be.
+        raw: the mapping.
+        name: of the recipe, for the message.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(explain(error, model, name)) from error
+
+
+def _sigmas(raw: Raw, name: str) -> list[float]:
+    listed = raw.get("sigma")
+    sigmas = listed if isinstance(listed, list) else [listed]
+    for sigma in sigmas:
+        if isinstance(sigma, bool) or not isinstance(sigma, int | float) or sigma <= 0:
+            raise ValueError(
+                f"Recipe {name} needs sigma above 0, in units of the [0, 1] pixel "
+                f"range; it has {sigma!r}. Usual are 0.25, 0.5 and 1.0."
+            )
+    if len(set(sigmas)) != len(sigmas) or not sigmas:
+        raise ValueError(
+            f"Recipe {name} needs each sigma once; sigma has {listed}. "
+            f"List different values."
+        )
+    return [float(sigma) for sigma in sigmas]

@@ -1,0 +1,179 @@
+"""The table of certified accuracy as Markdown, LaTeX and for the terminal."""
+
+from collections.abc import Callable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.cohen_log import rounded_down
+from pipelines.curve import Curve, table_radii
+from pipelines.table_rows import Cell, Row, table_rows
+
+Lines = list[list[str]]
+
+UNREACHABLE = "\N{EN DASH}"
+LEGEND = (
+    "Certified accuracy in percent by l2 radius, with exact 95 % intervals. Clean: "
+    "right without noise; smoothed: right by most votes; abstained: no certificate; "
+    "all in percent. ACR: average certified radius, rounded down. "
+    f"{UNREACHABLE} means that no vote count could reach the radius; a blank, that "
+    "there is no such number. The envelope is the best sigma at each radius: several "
+    "classifiers, not one."
+)
+_SCORES = ("clean", "smoothed", "abstained", "ACR", "images")
+_LATEX_SPECIAL = str.maketrans(
+    {char: f"\\{char}" for char in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        UNREACHABLE: "--",
+    }
+)
+
+
+def settings_lines(curves: Sequence[Curve]) -> list[str]:
+    """Say what each certificate rests on, in one line if all curves agree.
+
+    Args:
+        curves: one or more.
+
+    Returns:
+        A line per distinct setting, naming its curves if there are several settings.
+    """
+    named: dict[str, list[str]] = {}
+    for curve in curves:
+        who = f"{curve.run} at sigma {curve.sigma:g}"
+        named.setdefault(_settings(curve), []).append(who)
+    if len(named) == 1:
+        return list(named)
+    return [f"{', '.join(who)}: {settings}" for settings, who in named.items()]
+
+
+def table_lines(curves: Sequence[Curve]) -> Lines:
+    """Return the table as text: the header, then a line per row.
+
+    Args:
+        curves: one or more, of one data set.
+
+    Returns:
+        Lines of as many texts each; radii out of reach hold an en dash.
+    """
+    return [_header(curves), *(_line(row, _cell) for row in table_rows(curves))]
+
+
+def markdown_table(curves: Sequence[Curve]) -> str:
+    """Write the table in Markdown, its settings above and its legend below."""
+    header, *lines = [
+        [text.replace("|", "\\|") for text in line] for line in table_lines(curves)
+    ]
+    ruled = [header, ["---:"] * len(header), *lines]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in ruled)
+    settings = "  \n".join(settings_lines(curves))
+    return f"{settings}\n\n{table}\n\n{LEGEND}\n"
+
+
+def latex_table(curves: Sequence[Curve]) -> str:
+    """Write the table in LaTeX, for which no package is needed.
+
+    Where there are several runs, the highest envelope at each radius is bold.
+    """
+    rows = table_rows(curves)
+    best = _best_cells(rows)
+    lines = [_line(row, lambda cell: _latex_cell(cell, best)) for row in rows]
+    header = _header(curves)
+    caption = " ".join([*settings_lines(curves), LEGEND]).translate(_LATEX_SPECIAL)
+    return "\n".join(
+        [
+            "\\begin{table}",
+            f"\\caption{{{caption}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            "\\hline",
+            _latex_line(header),
+            "\\hline",
+            *(_latex_line(line) for line in lines),
+            "\\hline",
+            "\\end{tabular}",
+            "\\end{table}\n",
+        ]
+    )
+
+
+def terminal_table(curves: Sequence[Curve]) -> Table:
+    """Lay the table out for a terminal: a line per radius, a column per sigma.
+
+    Args:
+        curves: one or more, of one data set.
+
+    Returns:
+        A table for a rich console.
+    """
+    caption = "\n".join([*settings_lines(curves), LEGEND])
+    table = Table(caption=Text(caption), caption_justify="left")
+    (runs, sigmas, *lines) = zip(*table_lines(curves), strict=True)
+    table.add_column("l2 radius", justify="right")
+    several = len(set(runs[1:])) > 1
+    for run, sigma in zip(runs[1:], sigmas[1:], strict=True):
+        name = sigma if sigma == "envelope" else f"sigma {sigma}"
+        title = f"{run}\n{name}" if several else name
+        table.add_column(Text(title), justify="right", overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(text) for text in line))
+    return table
+
+
+def _settings(curve: Curve) -> str:
+    return (
+        f"{curve.num_images:,} images of {curve.dataset}, rule {curve.rule}, "
+        f"N = {curve.num_estimate:,}, failure probability "
+        f"{curve.failure_probability:g} per image."
+    )
+
+
+def _header(curves: Sequence[Curve]) -> list[str]:
+    radii = [f"{radius:.2f}" for radius in table_radii(curves)]
+    return ["run", "sigma", *_SCORES, *radii]
+
+
+def _line(row: Row, write: Callable[[Cell | None], str]) -> list[str]:
+    shares = (row.clean_accuracy, row.smoothed_accuracy, row.abstention_rate)
+    average = row.average_certified_radius
+    return [
+        row.run,
+        "envelope" if row.sigma is None else f"{row.sigma:g}",
+        *("" if share is None else f"{100 * share:.1f}" for share in shares),
+        "" if average is None else rounded_down(average),
+        "" if row.num_images is None else f"{row.num_images:,}",
+        *(write(cell) for cell in row.cells),
+    ]
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return UNREACHABLE
+    return f"{cell.percent:.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+
+
+def _best_cells(rows: Sequence[Row]) -> list[Cell]:
+    envelopes = [row for row in rows if row.sigma is None]
+    if len(envelopes) == 1:
+        return []
+    best = []
+    for column in zip(*(row.cells for row in envelopes), strict=True):
+        reached = [cell for cell in column if cell is not None]
+        highest = max((cell.percent for cell in reached), default=0.0)
+        best += [cell for cell in reached if cell.percent == highest]
+    return best
+
+
+def _latex_cell(cell: Cell | None, best: Sequence[Cell]) -> str:
+    if cell is None:
+        return "--"
+    percent = f"{cell.percent:.1f}"
+    number = f"\\textbf{{{percent}}}" if any(cell is one for one in best) else percent
+    return f"{number} {{\\scriptsize [{cell.low:.1f}, {cell.high:.1f}]}}"
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    run, *others = cells
+    return " & ".join([run.translate(_LATEX_SPECIAL), *others]) + r" \\"

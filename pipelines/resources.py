@@ -1,0 +1,47 @@
+"""The part of a recipe that says what a run asks of its cluster."""
+
+from pydantic import NonNegativeFloat, PositiveInt
+
+from pipelines.part import Part
+
+
+class StageResources(Part):
+    """What the actors of one stage ask of the cluster."""
+
+    actors: PositiveInt | None = None
+    """How many; ``None`` takes what the cluster has."""
+
+    gpus: NonNegativeFloat | None = None
+    """Accelerators each, fractions allowed; ``None``: all there are, shared fairly."""
+
+    cpus: NonNegativeFloat | None = None
+    """Cores each; ``None``: 0 beside a GPU, else a fair share that leaves one free."""
+
+
+class Stages(Part):
+    """Resources by stage: ``fused`` for the fused plan, the others for the staged."""
+
+    fused: StageResources = StageResources()
+    """The one stage that runs all four ops."""
+
+    add_noise: StageResources = StageResources()
+    """Noisy copies."""
+
+    purify: StageResources = StageResources()
+    """The purifier."""
+
+    local_smooth: StageResources = StageResources()
+    """The classifier over local noises."""
+
+    count_votes: StageResources = StageResources()
+    """Counting."""
+
+    unit_votes: PositiveInt = 10_000
+    """Votes in a work unit at most: what is lost if a worker dies."""
+
+
+class RaySettings(Part):
+    """Which cluster."""
+
+    address: str | None = None
+    """``auto`` or an address for a running cluster; ``None`` starts a local one."""

@@ -1,0 +1,114 @@
+"""What follows from votes: curves, certificates, the report's files, the manifest."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.object_store import Store
+from infra.provenance import provenance
+from infra.tables import to_bytes
+from pipelines.certificates import CERTIFICATES, UNITS, certify_votes
+from pipelines.curve import Curve
+from pipelines.identity import digest, vote_identity
+from pipelines.ledger import Ledger
+from pipelines.recipe import Recipe, Run
+from pipelines.report import render
+
+
+def certificates_of(ledger: Ledger, labels: Mapping[str, int], run: Run) -> pa.Table:
+    """Return the certificates that a ledger gives for some images, in this process."""
+    return certify_votes(ledger.votes, labels, run)
+
+
+def curve_of(name: str, run: Run, certificates: pa.Table, ledger: Ledger) -> Curve:
+    """Return one sigma of a run as the report draws it.
+
+    Args:
+        name: of the run.
+        run: at this sigma.
+        certificates: of this sigma.
+        ledger: the votes they rest on.
+    """
+    spent = ledger.votes.group_by("image_key").aggregate([("seconds", "sum")])
+    keys, seconds = spent["image_key"].to_pylist(), spent["seconds_sum"].to_pylist()
+    return Curve(
+        run=name,
+        sigma=run.sigma,
+        certificates=certificates,
+        dataset=run.data.source.name,
+        num_estimate=run.sampling.num_estimate,
+        failure_probability=run.sampling.failure_probability,
+        rule=run.rule.kind,
+        seconds=dict(zip(keys, seconds, strict=True)),
+    )
+
+
+def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None:
+    """Write the certificates and the report of one OUT.
+
+    Args:
+        store: of OUT.
+        recipe: whose runs the curves are of.
+        curves: one per sigma.
+    """
+    tables = [CERTIFICATES.empty_table(), *(curve.certificates for curve in curves)]
+    certificates = pa.concat_tables(tables).sort_by(
+        [("sigma", "ascending"), ("image_key", "ascending")]
+    )
+    identities = {f"{run.sigma:g}": digest(vote_identity(run)) for run in recipe.runs}
+    facts = {
+        "units": json.dumps(UNITS, sort_keys=True),
+        "vote_identities": json.dumps(identities, sort_keys=True),
+    }
+    store.write("certificates.parquet", to_bytes(certificates, facts))
+    for name, content in render(curves).items():
+        store.write(f"report/{name}", content)
+
+
+def write_manifest(
+    store: Store, recipe: Recipe, curves: Sequence[Curve], ledgers: Sequence[Ledger]
+) -> None:
+    """Write what a reader needs to trust the tables; a run without it is not finished.
+
+    Args:
+        store: of OUT.
+        recipe: whose runs the curves are of.
+        curves: one per sigma.
+        ledgers: one per sigma, in the same order.
+    """
+    runs = [
+        _run_facts(run, curve, ledger)
+        for run, curve, ledger in zip(recipe.runs, curves, ledgers, strict=True)
+    ]
+    manifest = {"recipe": recipe.name, "runs": runs, **provenance()}
+    store.write("manifest.json", json.dumps(manifest, indent=2).encode())
+
+
+def _run_facts(run: Run, curve: Curve, ledger: Ledger) -> dict:
+    certificates = curve.certificates
+    reasons = certificates["reason"].value_counts().to_pylist()
+    return {
+        "sigma": run.sigma,
+        "vote_identity": vote_identity(run),
+        "vote_identity_sha256": digest(vote_identity(run)),
+        "analysis": {
+            "num_select": run.sampling.num_select,
+            "num_estimate": run.sampling.num_estimate,
+            "failure_probability": run.sampling.failure_probability,
+            "rule": run.rule.model_dump(mode="json"),
+            "subset": run.data.subset,
+        },
+        "images_asked_for": len(certificates),
+        "images_done": len(certificates) - num_set_aside(certificates),
+        "reasons": {entry["values"]: entry["counts"] for entry in reasons},
+        "blocks_found_twice_and_different": ledger.num_differing,
+        "conditions": sorted(set(ledger.votes["conditions"].to_pylist()) - {"{}"}),
+    }
+
+
+def num_set_aside(certificates: pa.Table) -> int:
+    """Return how many images have no certificate because something failed."""
+    usual = pc.is_in(certificates["reason"], pa.array(["certified", "abstained"]))
+    return len(certificates) - (pc.sum(usual).as_py() or 0)

@@ -1,0 +1,53 @@
+"""The part of a recipe that says how much is sampled and what is promised."""
+
+import math
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from pipelines.part import Part
+
+
+class Sampling(Part):
+    """What one certificate samples and what it promises."""
+
+    num_select: PositiveInt = 100
+    """Draws spent on guessing the class (N0)."""
+
+    num_estimate: PositiveInt = 10_000
+    """Draws spent on bounding its probability (N)."""
+
+    num_predict: PositiveInt = 1_000
+    """Draws spent on one prediction."""
+
+    block: PositiveInt = 100
+    """Draws of one key: the unit of noise, counting and saving."""
+
+    failure_probability: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    """Chance that one certificate or prediction is wrong (alpha)."""
+
+    @model_validator(mode="after")
+    def _whole_blocks(self) -> Self:
+        for name in ("num_select", "num_estimate", "num_predict"):
+            draws = getattr(self, name)
+            if draws % self.block:
+                raise ValueError(
+                    f"sampling needs whole blocks of {self.block} draws; "
+                    f"{name} has {draws}. Take {self._round_up(draws)}, or another "
+                    f"sampling.block."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _can_certify_something(self) -> Self:
+        least = math.ceil(math.log(self.failure_probability) / math.log(0.5))
+        if self.num_estimate < least:
+            raise ValueError(
+                f"sampling needs num_estimate >= {least} to certify anything at "
+                f"failure_probability {self.failure_probability}; it has "
+                f"{self.num_estimate}. Raise num_estimate; 10,000 is usual."
+            )
+        return self
+
+    def _round_up(self, draws: int) -> int:
+        return self.block * math.ceil(draws / self.block)

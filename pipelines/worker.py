@@ -1,0 +1,71 @@
+"""What an actor is told about its machine, and how it gets its weights."""
+
+import json
+from dataclasses import dataclass
+
+import torch
+
+from infra.weights.digest import digest
+from infra.weights.load import load
+from ops.columns import Worker
+from ops.weights import Weights, WeightsRef
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What an actor is told about its machine."""
+
+    precision: str
+    batch: int
+    compiled: bool
+    use_gpu: bool
+    num_threads: int | None
+    """Threads of PyTorch; ``None`` leaves them."""
+
+    def open(self) -> Worker:
+        """Return the worker, with this process set up for it."""
+        if self.num_threads is not None:
+            torch.set_num_threads(self.num_threads)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        return Worker(
+            device=torch.device("cuda" if self.use_gpu else "cpu"),
+            precision=getattr(torch, self.precision),
+            batch=self.batch,
+            compiled=self.compiled,
+            load=load_weights,
+        )
+
+    def conditions(self) -> str:
+        """Return what may move the last bits of a score, as JSON."""
+        device = torch.cuda.get_device_name() if self.use_gpu else "cpu"
+        return json.dumps(
+            {
+                "batch": self.batch,
+                "compile": self.compiled,
+                "device": device,
+                "torch": torch.__version__,
+            },
+            sort_keys=True,
+        )
+
+
+def load_weights(reference: WeightsRef) -> Weights:
+    """Read the weights a resolved reference names, and check their digest.
+
+    Raises:
+        ValueError: there is no such file, or it is another one than the driver saw.
+    """
+    if reference.path is None:
+        raise ValueError(
+            f"A worker needs weights in a file; it has {reference}. "
+            f"Give weights.path, or a weights.recipe that trains them."
+        )
+    found = digest(reference.path)
+    if reference.sha256 not in (None, found):
+        raise ValueError(
+            f"A worker needs weights with sha256 {reference.sha256}; {reference.path} "
+            f"has {found}. Copy the driver's file to this node."
+        )
+    tensors, config = load(reference.path, reference.format)
+    return Weights(reference.path, tensors, config)

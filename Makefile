@@ -23,7 +23,7 @@ check: $(INSTALLED)
 	$(BIN)/codespell pipelines ops tune infra tests docs *.md Makefile pyproject.toml
 
 bench: $(INSTALLED)
-	$(BIN)/python -m tests.bench.table
+	$(BIN)/python tests/bench/table.py --write
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

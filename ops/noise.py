@@ -26,6 +26,7 @@ _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 _LOW_32 = (1 << 32) - 1
 _LOW_53 = (1 << 53) - 1
+_BELOW_ONE = 1.0 - 2.0**-53
 
 
 def noise_key(
@@ -188,8 +189,12 @@ def _signed_64(number: int) -> int:
 def _uniform_53(
     words: Int64[torch.Tensor, "copy word"],
 ) -> Float64[torch.Tensor, "copy word"]:
-    """Return uniforms in (0, 1) on the midpoints of 2**53 cells."""
-    return (((words >> 11) & _LOW_53).double() + 0.5) * 2.0**-53
+    """Return uniforms in (0, 1): midpoints of 2**53 cells, in float64.
+
+    The midpoint of the last cell would round to 1, whose Laplace quantile is infinite.
+    """
+    midpoint = (((words >> 11) & _LOW_53).double() + 0.5) * 2.0**-53
+    return midpoint.clamp_(max=_BELOW_ONE)
 
 
 def _to_gaussian(

@@ -22,6 +22,8 @@ GPU_SHARES = {
 }
 """Share of one accelerator that an actor asks for by default."""
 
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Allotment:
@@ -107,15 +109,19 @@ def _stage(
 
 def _refuse_hangs(stages: dict[str, Allotment], capacity: Capacity) -> None:
     cpus = sum(stage.actors * stage.cpus for stage in stages.values())
-    if cpus + 1 > capacity.cpus and cpus > 0:
+    # Fractions may leave less than a core on each node; whole cores leave whole ones.
+    fractions = any(stage.cpus % 1 for stage in stages.values())
+    spare = len(capacity.node_cpus) if fractions else 1
+    if cpus + spare > capacity.cpus and cpus > 0:
         raise ValueError(
             f"The plan needs one whole core beside its actors; they take {cpus:g} of "
             f"{capacity.cpus:g}. Lower stages.*.actors or stages.*.cpus, or add a node."
         )
-    most = max(stage.gpus for stage in stages.values())
-    gpus = sum(stage.gpus for stage in stages.values())
-    if most > 0 and gpus > capacity.gpus:
+    asking = [stage for stage in stages.values() if stage.gpus > 0]
+    # Surplus actors of an only stage may wait; those of one stage starve another.
+    gpus = sum(s.gpus * (1 if len(asking) == 1 else s.actors) for s in asking)
+    if gpus > capacity.gpus + _ROUNDING:
         raise ValueError(
-            f"The plan needs {gpus:g} GPUs for one actor of each stage; the cluster "
-            f"has {capacity.gpus:g}. Lower stages.*.gpus, or add a node."
+            f"The plan needs {gpus:g} GPUs for its stages; the cluster has "
+            f"{capacity.gpus:g}. Lower stages.*.gpus or stages.*.actors, or add a node."
         )

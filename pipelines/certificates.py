@@ -1,5 +1,6 @@
 """From votes to certificates: histograms per image, the tiling gate, the rule."""
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -196,19 +197,17 @@ class CertifyStage:
     """The fifth op as a stage: names of vote files and images in, certificates out."""
 
     out: str
-    run: Run
 
     def __call__(self, batch: Mapping[str, Any]) -> pa.Table:
         """Return the certificates of the groups in the batch."""
         store = open_store(self.out)
+        columns = (batch[name] for name in ("run", "files", "keys", "labels"))
         tables = [
             certify_votes(
                 ledger_of(store, sorted(files)).votes,
                 dict(zip(keys, labels, strict=True)),
-                self.run,
+                pickle.loads(run),
             )
-            for files, keys, labels in zip(
-                batch["files"], batch["keys"], batch["labels"], strict=True
-            )
+            for run, files, keys, labels in zip(*columns, strict=True)
         ]
         return pa.concat_tables([CERTIFICATES.empty_table(), *tables])

@@ -1,11 +1,13 @@
 """Certify a data set: images in, votes, certificates, tables and tracking out."""
 
 import logging
+import pickle
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 
 from infra import cluster
@@ -72,13 +74,15 @@ def certify(
 
 
 def _all_sigmas(job: Job, log: RunLog) -> tuple[list[Curve], list[Ledger]]:
-    curves, ledgers = [], []
-    for run in job.recipe.runs:
-        seconds, votes = vote(job, run, blocks_of(run))
-        ledger = read_ledger(job.store, run.sigma)
-        certificates = certificates_on_cluster(job, run, ledger)
-        curves.append(curve_of(job.recipe.name, run, certificates, ledger))
-        ledgers.append(ledger)
+    """Vote at every sigma, then certify all of them in one stage."""
+    spent = {run.sigma: vote(job, run, blocks_of(run)) for run in job.recipe.runs}
+    ledgers = [read_ledger(job.store, run.sigma) for run in job.recipe.runs]
+    certificates = certificates_on_cluster(job, ledgers)
+    curves = []
+    for run, ledger in zip(job.recipe.runs, ledgers, strict=True):
+        own = certificates.filter(pc.equal(certificates["sigma"], run.sigma))
+        curves.append(curve_of(job.recipe.name, run, own, ledger))
+        seconds, votes = spent[run.sigma]
         log.sigma_done(run, curves[-1], seconds=seconds, votes=votes)
     return curves, ledgers
 
@@ -119,23 +123,27 @@ def _votes_wanted(job: Job, run: Run, blocks: Mapping[str, int]) -> int:
     return len(job.entries) * (noisy * run.sampling.block + blocks.get("clean", 0))
 
 
-def certificates_on_cluster(job: Job, run: Run, ledger: Ledger) -> pa.Table:
-    """Certify the images of one sigma as a Ray Data stage over the vote files.
+def certificates_on_cluster(job: Job, ledgers: Sequence[Ledger]) -> pa.Table:
+    """Certify the images of all sigmas as one Ray Data stage over the vote files.
 
     Args:
-        job: images and OUT.
-        run: one of the job's.
-        ledger: to know which file holds which image.
+        job: images, runs and OUT.
+        ledgers: one per run, to know which file holds which image.
 
     Returns:
-        Certificates, sorted by image key.
+        Certificates, sorted by sigma and image key.
     """
-    groups = _groups(job, ledger)
+    groups = [
+        {**group, "run": pickle.dumps(run)}
+        for run, ledger in zip(job.recipe.runs, ledgers, strict=True)
+        for group in _groups(job, ledger)
+    ]
     rows = ray.data.from_items(groups, override_num_blocks=len(groups))
-    certified = rows.map_batches(CertifyStage(job.out, run), batch_size=1)
+    certified = rows.map_batches(CertifyStage(job.out), batch_size=1)
     tables = ray.get(certified.to_arrow_refs())
     whole = [table.cast(CERTIFICATES) for table in tables if len(table)]
-    return pa.concat_tables(whole).sort_by("image_key")
+    order = [("sigma", "ascending"), ("image_key", "ascending")]
+    return pa.concat_tables(whole).sort_by(order)
 
 
 def _groups(job: Job, ledger: Ledger) -> list[dict[str, list]]:

@@ -115,7 +115,8 @@ def read_ledger(store: Store, sigma: float) -> Ledger:
 
 def vote_files(store: Store, sigma: float) -> list[str]:
     """Return the names of one sigma's vote files, sorted."""
-    return [name for name in store.names(folder(sigma)) if name.endswith(".parquet")]
+    found = store.names(f"{folder(sigma)}/")
+    return [name for name in found if name.endswith(".parquet")]
 
 
 def ledger_of(store: Store, names: Iterable[str]) -> Ledger:

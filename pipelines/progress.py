@@ -40,7 +40,9 @@ class Tally:
         self._store, self._run, self._labels = store, run, labels
         self._seen: set[str] = set()
         self._open = VOTES.empty_table()
-        self._blocks_per_image = sum(blocks_of(run).values())
+        blocks = blocks_of(run)
+        self._streams = pa.array(list(blocks))
+        self._blocks_per_image = sum(blocks.values())
         self.num_votes = 0
         self.num_images = 0
         self.num_certified = 0
@@ -53,6 +55,7 @@ class Tally:
         self._seen.update(new)
         votes = ledger_of(self._store, new).votes.select(VOTES.names)
         self.num_votes += num_votes(votes)
+        votes = votes.filter(pc.is_in(votes["stream"], self._streams))
         votes = pa.concat_tables([self._open, votes])
         counted = votes.group_by("image_key").aggregate([("block", "count")])
         whole = pc.greater_equal(counted["block_count"], self._blocks_per_image)

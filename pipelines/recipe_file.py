@@ -84,7 +84,7 @@ def _recipe_text(name_or_path: str) -> str:
                 f"Recipe needs a file that exists; {name_or_path} has none. "
                 f"Check the path, or name a packaged recipe."
             )
-        return path.read_text(encoding="utf-8")
+        return _text(path)
     known = packaged_recipes()
     if name_or_path not in known:
         near = difflib.get_close_matches(name_or_path, known, n=3, cutoff=0.3) or known
@@ -94,6 +94,15 @@ def _recipe_text(name_or_path: str) -> str:
         )
     folder = resources.files("pipelines") / "recipes"
     return (folder / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"Recipe needs YAML in UTF-8; {path} has {error}. Check the path."
+        ) from error
 
 
 def apply_setting(raw: Raw, setting: str) -> None:

@@ -1,6 +1,8 @@
 """Train networks with Ray Train, once, into the cache."""
 
 import contextlib
+import hashlib
+import json
 import logging
 import os
 import shutil
@@ -18,6 +20,7 @@ from ray.train.torch import TorchTrainer
 
 from infra import cluster
 from infra.file_lock import file_lock
+from pipelines.recipe_file import recipe_name
 from pipelines.train_data import read_images
 from pipelines.train_publish import folder_of, weights_of
 from pipelines.train_recipe import (
@@ -26,7 +29,10 @@ from pipelines.train_recipe import (
     load_train_recipe,
     recipe_hash,
 )
-from pipelines.train_worker import train_and_publish
+from pipelines.train_worker import Outcome, train_and_publish
+
+Job = tuple[str, TrainRecipe]
+"""What to call a training, and the training."""
 
 POLL_SECONDS = "0.5"
 """How often Ray Train looks at its workers: its own 2 s delay every end of training."""
@@ -60,7 +66,7 @@ def ensure_trained(name: str, settings: Sequence[str] = ()) -> Path:
         ValueError: the recipe does not hold, or its training diverged.
     """
     recipe = load_train_recipe(name, settings)
-    _train_missing([recipe], cache_folder())
+    _train_missing([(recipe_name(name), recipe)], cache_folder())
     return weights_of(recipe, cache_folder())
 
 
@@ -78,9 +84,9 @@ def ensure_all_trained(names: Sequence[str]) -> list[Path]:
     Raises:
         ValueError: a recipe does not hold, or a training diverged.
     """
-    recipes = [load_train_recipe(name) for name in names]
-    _train_missing(recipes, cache_folder())
-    return [weights_of(recipe, cache_folder()) for recipe in recipes]
+    jobs = [(recipe_name(name), load_train_recipe(name)) for name in names]
+    _train_missing(jobs, cache_folder())
+    return [weights_of(recipe, cache_folder()) for _, recipe in jobs]
 
 
 def train(recipe: TrainRecipe, cache: Path) -> Path:
@@ -97,28 +103,31 @@ def train(recipe: TrainRecipe, cache: Path) -> Path:
         ValueError: the training diverged.
         ray.train.TrainingFailedError: workers were lost too often.
     """
-    _train_missing([recipe], cache)
+    _train_missing([(f"recipe {recipe_hash(recipe)[:8]}", recipe)], cache)
     return weights_of(recipe, cache)
 
 
-def _train_missing(recipes: Sequence[TrainRecipe], cache: Path) -> None:
-    by_hash = {recipe_hash(recipe): recipe for recipe in recipes}
-    if not _missing(by_hash.values(), cache):
+def _train_missing(jobs: Sequence[Job], cache: Path) -> None:
+    if not _missing(jobs, cache):
         return
     with contextlib.ExitStack() as held:
         # In one order for everybody, so that nobody waits in a circle.
-        for name in sorted(by_hash):
+        for name in sorted({recipe_hash(recipe) for _, recipe in jobs}):
             held.enter_context(file_lock(cache / "locks" / name))
-        missing = _missing(by_hash.values(), cache)
-        if missing:
+        if _missing(jobs, cache):
             held.enter_context(_connected())
-        for _, group in groupby(missing, key=lambda recipe: recipe.workers):
-            _train_together(list(group), cache)
+        for _, group in groupby(sorted(jobs, key=_workers), key=_workers):
+            together = list(group)
+            if _missing(together, cache):
+                _train_together(together, cache)
 
 
-def _missing(recipes: Any, cache: Path) -> list[TrainRecipe]:
-    absent = [recipe for recipe in recipes if not folder_of(recipe, cache).exists()]
-    return sorted(absent, key=lambda recipe: recipe.workers.model_dump_json())
+def _missing(jobs: Sequence[Job], cache: Path) -> list[Job]:
+    return [job for job in jobs if not folder_of(job[1], cache).exists()]
+
+
+def _workers(job: Job) -> str:
+    return job[1].workers.model_dump_json()
 
 
 @contextlib.contextmanager
@@ -132,14 +141,28 @@ def _connected() -> Iterator[None]:
             cluster.stop()
 
 
-def _train_together(recipes: list[TrainRecipe], cache: Path) -> None:
-    """Train recipes one after the other in the same workers."""
-    for recipe in recipes:
-        logger.info("Training %s, %d steps.", _title(recipe), recipe.optimiser.steps)
+def _train_together(jobs: Sequence[Job], cache: Path) -> None:
+    """Train jobs one after the other in the same workers, which skip trained ones."""
+    missing = dict(_missing(jobs, cache))
+    names = ", ".join(missing)
+    num_steps = sum(recipe.optimiser.steps for recipe in missing.values())
+    logger.info("Training %s: %d steps in all, on first use.", names, num_steps)
     started = time.monotonic()
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_SECONDS)
-    name = "-".join(recipe_hash(recipe)[:8] for recipe in recipes)
+    outcome = _fit([recipe for _, recipe in jobs], cache)
+    if outcome.refusal is not None:
+        raise ValueError(outcome.refusal)
+    seconds, done = time.monotonic() - started, outcome.done_before
+    before = f"; {done} of {num_steps} steps were done before" if done else ""
+    logger.info("Trained %s in %.0f s%s.", names, seconds, before)
+
+
+def _fit(recipes: Sequence[TrainRecipe], cache: Path) -> Outcome:
+    # The same recipes, trained already or not, meet their last checkpoint again.
+    asked = "".join(recipe_hash(recipe) for recipe in recipes)
+    name = hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
     unfinished = cache / "unfinished"
+    _discard_torn(unfinished / name)
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_SECONDS)
     trainer = TorchTrainer(
         train_and_publish,
         train_loop_config=_loop_config(recipes, cache),
@@ -152,21 +175,26 @@ def _train_together(recipes: list[TrainRecipe], cache: Path) -> None:
             logging_config=ray.train.LoggingConfig("WARNING"),
         ),
     )
+    outcome: Any
     with _interrupts_kept():
-        refusal = trainer.fit().return_value
-    if refusal is not None:
-        raise ValueError(refusal)
-    shutil.rmtree(unfinished / name)
-    seconds = time.monotonic() - started
-    logger.info("Trained %d networks in %.0f s.", len(recipes), seconds)
+        outcome = trainer.fit().return_value
+    shutil.rmtree(unfinished / name, ignore_errors=True)
+    return outcome
 
 
-def _title(recipe: TrainRecipe) -> str:
-    objective = recipe.objective.kind
-    return f"{recipe.network.kind} for {objective} on {recipe.data.source.name}"
+def _discard_torn(run: Path) -> None:
+    """Begin anew where a kill tore Ray Train's own notes, which it would refuse."""
+    notes = run / "checkpoint_manager_snapshot.json"
+    if not notes.exists():
+        return
+    try:
+        json.loads(notes.read_text())
+    except json.JSONDecodeError:
+        logger.warning("Training begins anew: the kill that ended it tore %s.", notes)
+        shutil.rmtree(run)
 
 
-def _loop_config(recipes: list[TrainRecipe], cache: Path) -> dict[str, Any]:
+def _loop_config(recipes: Sequence[TrainRecipe], cache: Path) -> dict[str, Any]:
     data = {recipe.data.model_dump_json(): recipe.data for recipe in recipes}
     images = {key: ray.put(read_images(entry)) for key, entry in data.items()}
     keys = [recipe.data.model_dump_json() for recipe in recipes]

@@ -63,7 +63,7 @@ class Training:
 
 def run_training(
     recipe: TrainRecipe, image: torch.Tensor, label: torch.Tensor
-) -> nn.Module:
+) -> tuple[nn.Module, int]:
     """Train inside a Ray Train worker, from the last checkpoint if there is one.
 
     Args:
@@ -72,7 +72,7 @@ def run_training(
         label: their classes.
 
     Returns:
-        The averaged network, the same on every worker.
+        The averaged network, the same on every worker, and the step it went on from.
 
     Raises:
         Diverged: the loss is no number.
@@ -81,13 +81,14 @@ def run_training(
     device = get_device()
     training = open_training(recipe, device)
     _restore_last_checkpoint(training, recipe_hash(recipe), device)
+    first = training.step
     predict = recipe.network.predict(prepare_model(training.network), device)
     while training.step < recipe.optimiser.steps:
         batch = minibatch_of(recipe, training.step, image, label)
         _descend(training, recipe, predict, _share(batch, device))
         if training.step % recipe.checkpoint_every == 0:
             _report(training, recipe_hash(recipe))
-    return training.average
+    return training.average, first
 
 
 def open_training(recipe: TrainRecipe, device: torch.device) -> Training:
@@ -148,7 +149,7 @@ def learning_rate_at(step: int, optimiser: Optimiser) -> float:
 def _require_number(loss: torch.Tensor, step: int, learning_rate: float) -> None:
     """Stop all workers at once if the mean of their losses is no number."""
     total = loss.detach().clone()
-    if distributed.get_world_size() > 1:
+    if ray.train.get_context().get_world_size() > 1:
         distributed.all_reduce(total)
     if not torch.isfinite(total):
         raise Diverged(

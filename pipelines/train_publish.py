@@ -12,7 +12,6 @@ import yaml
 
 from infra.weights import safetensors_file
 from ops.losses.ddpm import DdpmObjective
-from ops.losses.gaussian import GaussianObjective
 from ops.purify.scheduler_settings import KINDS
 from ops.schedules import Schedule
 from pipelines.train_network import ClassifierNetwork, UnetNetwork
@@ -65,7 +64,7 @@ def _write(folder: Path, recipe: TrainRecipe, tensors: Tensors) -> None:
         assert isinstance(objective, DdpmObjective)  # the recipe refuses others
         write_unet(folder, network, objective.schedule, tensors)
         return
-    assert isinstance(objective, GaussianObjective)  # the recipe refuses others
+    assert not isinstance(objective, DdpmObjective)  # the recipe refuses it
     said = {
         "sigma_train": objective.sigma_train,
         "data": recipe.data.source.name,

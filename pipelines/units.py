@@ -81,14 +81,13 @@ def plan_units(
     Returns:
         Units in order of images; a unit holds whole images where they fit.
     """
-    total = sum(len(job.blocks) * num_copies(job.stream, block) for job in jobs)
-    fair = max(1, total // (UNITS_PER_ACTOR * num_actors))
+    fair = max(1, _votes(jobs, block) // (UNITS_PER_ACTOR * num_actors))
     limit = max(block, min(unit_votes, fair))
     units: list[Unit] = []
     current: list[Job] = []
     room = limit
     for piece in _pieces(jobs, block, limit):
-        cost = sum(len(job.blocks) * num_copies(job.stream, block) for job in piece)
+        cost = _votes(piece, block)
         if current and cost > room:
             units.append(Unit(tuple(current)))
             current, room = [], limit
@@ -104,9 +103,13 @@ def _pieces(jobs: Sequence[Job], block: int, limit: int) -> Iterator[list[Job]]:
         by_image.setdefault(job.entry.key, []).append(job)
     run = max(1, limit // block)
     for image_jobs in by_image.values():
-        if sum(len(job.blocks) for job in image_jobs) <= run:
+        if _votes(image_jobs, block) <= limit:
             yield image_jobs
             continue
         for job in image_jobs:
             for start in range(0, len(job.blocks), run):
                 yield [Job(job.entry, job.stream, job.blocks[start : start + run])]
+
+
+def _votes(jobs: Sequence[Job], block: int) -> int:
+    return sum(len(job.blocks) * num_copies(job.stream, block) for job in jobs)

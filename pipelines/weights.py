@@ -64,7 +64,13 @@ def _resolve_reference(reference: WeightsRef, trained: dict) -> WeightsRef:
     if reference.recipe is not None:
         reference = WeightsRef(path=str(trained[reference.recipe]))
     assert reference.path is not None  # one of the three is set, and two were handled
-    found = digest(reference.path)
+    try:
+        found = digest(reference.path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"weights needs a file or folder; {reference.path} has none. Correct "
+            f"weights.path, or fetch the file to every node."
+        ) from error
     if reference.sha256 not in (None, found):
         raise ValueError(
             f"weights needs the file with sha256 {reference.sha256}; {reference.path} "

@@ -18,7 +18,7 @@ def digest(path: str | Path) -> str:
     Raises:
         FileNotFoundError: there is nothing at the path.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         return _digest_of_file(path)
     total = hashlib.sha256()

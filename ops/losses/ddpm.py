@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float32, Int64
@@ -48,7 +48,7 @@ class LogUniformSigma(BaseModel, frozen=True, extra="forbid"):
     """Most noise trained on, in [0, 1] pixels."""
 
     @model_validator(mode="after")
-    def _rises(self) -> Self:
+    def _rises(self) -> "LogUniformSigma":
         if self.sigma_low >= self.sigma_high:
             raise ValueError(
                 f"LogUniformSigma needs sigma_low < sigma_high; they are "

@@ -1,6 +1,6 @@
 """The first op: noisy copies of an image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -44,8 +44,8 @@ class AddNoise(BaseModel):
                 batch["image_key"], batch["stream"], batch["block"], strict=True
             )
             noisy = [
-                self._copies(image, *identity)
-                for image, identity in zip(images, identities, strict=True)
+                self._copies(image, str(key), str(stream), int(block))
+                for image, (key, stream, block) in zip(images, identities, strict=True)
             ]
             return {"noisy": torch.stack(noisy)}
 
@@ -60,7 +60,7 @@ class AddNoise(BaseModel):
     ) -> Float32[torch.Tensor, "copy channel height width"]:
         if stream == CLEAN:
             return image[None]
-        key = noise_key(self.seed, self.sigma, str(image_key), str(stream), int(block))
+        key = noise_key(self.seed, self.sigma, image_key, stream, block)
         noise = gaussian(key, 0, self.block, tuple(image.shape), image.device)
         return noise.mul_(self.sigma).add_(image)
 
@@ -73,8 +73,3 @@ def num_copies(stream: str, block: int) -> int:
         block: copies in a block of noisy copies.
     """
     return 1 if stream == CLEAN else block
-
-
-def same_copies(streams: Sequence[str]) -> bool:
-    """Say whether rows of these streams stack: all with noise, or none."""
-    return len({stream == CLEAN for stream in streams}) <= 1

@@ -1,0 +1,129 @@
+"""Every measurement as one Markdown table with the machine it was made on.
+
+Run: ``make bench``, or ``python tests/bench/table.py [--write]``; with ``--write`` the
+table is kept beside this file, named for the hardware and the month.
+"""
+
+import argparse
+import datetime
+import logging
+import os
+import platform
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import fused_plan
+import gpu
+import help_time
+import torch
+import yardstick
+from measure import THREADS, Row, markdown
+
+from infra.provenance import commit, hardware
+
+logger = logging.getLogger(__name__)
+
+Part = Callable[[], Sequence[Row]]
+SUBJECT = "certify"
+
+
+def parts(folder: Path, *, rounds: int, compiled: bool) -> dict[str, Part]:
+    """Return what is measured, by name, in order.
+
+    Args:
+        folder: for images, weights and the run through Ray.
+        rounds: calls of each action that are timed.
+        compiled: whether to measure with torch.compile too; it takes minutes.
+    """
+    on_cpu: dict[str, Part] = {
+        "yardstick": partial(
+            yardstick.votes_rows, folder, compiled=False, rounds=rounds
+        ),
+        "networks": partial(yardstick.network_rows, folder, rounds=rounds),
+        "changed": lambda: [yardstick.changed_row(folder)],
+        "early exit": lambda: [fused_plan.early_exit_row(folder, rounds=rounds)],
+        "help": lambda: [help_time.row()],
+    }
+    for precision in yardstick.PRECISIONS:
+        on_cpu[f"plan, {precision}"] = partial(
+            fused_plan.rows, folder, precision=precision, compiled=False, rounds=rounds
+        )
+    if compiled:
+        on_cpu["yardstick, compiled"] = partial(
+            yardstick.votes_rows, folder, compiled=True, rounds=rounds
+        )
+    on_cpu["through Ray"] = lambda: [
+        fused_plan.through_ray_row(folder, precision="float32")
+    ]
+    if torch.cuda.is_available():
+        on_cpu["accelerator"] = partial(
+            gpu.rows, folder, precision="bfloat16", tiny=False, rounds=rounds
+        )
+    return on_cpu
+
+
+def table(rows: Sequence[Row], command: str) -> str:
+    """Return the table under a heading that says how it was made."""
+    made_at = commit() or {"commit": "unknown", "dirty": False}
+    machine = hardware()
+    facts = [
+        ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("commit", made_at["commit"] + (" with changes" if made_at["dirty"] else "")),
+        ("command", f"`{command}`"),
+        ("hardware", _hardware_name()),
+        ("cores, memory", f"{machine['cores']}, {machine['memory_gib']} GiB"),
+        ("load before", f"{os.getloadavg()[0]:.1f}"),
+        ("torch, threads", f"{torch.__version__}, {THREADS}"),
+        ("CPU capability", torch.backends.cpu.get_cpu_capability()),
+        ("Python", platform.python_version()),
+    ]
+    heading = "".join(f"* {name}: {value}\n" for name, value in facts)
+    return f"# Speed of certify\n\n{heading}\n{markdown(rows)}\n{NOTE}"
+
+
+NOTE = """\
+Medians. "By core time" divides by the processor time of all threads, times their
+number, instead of the wall clock: what the clock would say if no other process ran.
+Weights are random: votes lie closer to the boundary than those of trained networks.
+"""
+
+
+def _hardware_name() -> str:
+    machine = hardware()
+    return ", ".join([machine["cpu"], *machine["gpus"]])
+
+
+def _file_name() -> str:
+    name = re.sub(r"[^a-z0-9]+", "_", _hardware_name().lower()).strip("_")
+    month = datetime.datetime.now(datetime.UTC).strftime("%Y%m")
+    return f"{SUBJECT}_{name}_{month}.md"
+
+
+def main() -> None:
+    """Measure everything, print the table, and keep it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        listed = parts(Path(name), rounds=asked.rounds, compiled=asked.compile)
+        for part, measure in listed.items():
+            logger.info("measuring: %s", part)
+            rows += measure()
+    script = os.path.relpath(__file__)
+    text = table(rows, shlex.join(["python", script, *sys.argv[1:]]))
+    sys.stdout.write(text)
+    if asked.write:
+        Path(__file__).with_name(_file_name()).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

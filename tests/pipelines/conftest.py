@@ -1,0 +1,117 @@
+"""A small recipe, and its votes cast in this process, without a cluster."""
+
+import copy
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.images import select
+from infra.object_store import open_store
+from infra.sources.entry import Entry
+from pipelines.certificates import blocks_of
+from pipelines.decode import DecodeUnits
+from pipelines.identity import vote_identity
+from pipelines.ledger import commit, read_ledger, vote_metadata
+from pipelines.recipe import Recipe, Run, build_recipe
+from pipelines.recipe_file import apply_setting
+from pipelines.stages import FusedStage
+from pipelines.units import missing_jobs, plan_units
+from pipelines.worker import WorkerSettings
+
+SMALL = {
+    "data": {"source": "digits", "split": "test", "subset": "first:3"},
+    "sigma": [0.25],
+    "purifier": {"kind": "nothing"},
+    "classifier": {"kind": "digits_cnn", "weights": {"untrained": 0}},
+    "local": {"sigma": 0.12, "num": 3},
+    "sampling": {
+        "num_select": 10,
+        "num_estimate": 20,
+        "num_predict": 10,
+        "block": 10,
+    },
+    "batch": 10,
+    "stages": {"unit_votes": 30},
+}
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    """Return the mapping of a recipe of 3 digits, 3 noisy blocks each."""
+    return copy.deepcopy(SMALL)
+
+
+@pytest.fixture
+def recipe_of(small: dict[str, Any]) -> Callable[..., Recipe]:
+    """Return what makes the small recipe with some settings."""
+
+    def make(*settings: str) -> Recipe:
+        raw = copy.deepcopy(small)
+        for setting in settings:
+            apply_setting(raw, setting)
+        return build_recipe(raw, "small")
+
+    return make
+
+
+@pytest.fixture
+def run_of(recipe_of: Callable[..., Recipe]) -> Callable[..., Run]:
+    """Return what makes the first run of the small recipe with some settings."""
+    return lambda *settings: recipe_of(*settings).runs[0]
+
+
+@pytest.fixture
+def written(small: dict[str, Any], tmp_path: Path) -> str:
+    """Return the path of the small recipe as a file."""
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(small))
+    return str(path)
+
+
+@pytest.fixture
+def settings_of() -> Callable[[Run], WorkerSettings]:
+    """Return what makes a worker's settings from a run, for the CPU."""
+    return worker_settings
+
+
+@pytest.fixture
+def cast() -> Callable[..., None]:
+    """Return what casts the votes a run misses, unit by unit, in this process."""
+    return cast_here
+
+
+def worker_settings(run: Run) -> WorkerSettings:
+    return WorkerSettings(
+        precision=run.precision,
+        batch=run.batch,
+        compiled=False,
+        use_gpu=False,
+        num_threads=None,
+    )
+
+
+def cast_here(
+    run: Run, out: Path, blocks: Mapping[str, int] | None = None
+) -> list[Entry]:
+    store = open_store(out)
+    entries = select(run.data.source.entries(), run.data.subset)
+    units = plan_units(
+        missing_jobs(
+            entries, blocks or blocks_of(run), read_ledger(store, run.sigma).done()
+        ),
+        block=run.sampling.block,
+        unit_votes=run.stages.unit_votes,
+        num_actors=1,
+    )
+    metadata = vote_metadata(vote_identity(run), run.model_dump(mode="json"))
+    decode = DecodeUnits(run.data.source, run, str(out), metadata)
+    stage = FusedStage(run, worker_settings(run))
+    for unit in units:
+        votes = stage(decode({"unit": [pickle.dumps(unit)]}))
+        if len(votes):
+            commit(store, votes, metadata)
+    return entries

@@ -1,0 +1,249 @@
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from infra.object_store import open_store
+from ops.certify.clopper_pearson import largest_radius
+from pipelines.certificates import (
+    CERTIFICATES,
+    CertifyStage,
+    blocks_of,
+    certify_votes,
+    histogram,
+)
+from pipelines.ledger import VOTES, commit, read_ledger, vote_files, vote_metadata
+from pipelines.recipe import Recipe, Run
+from pipelines.results import certificates_of, curve_of, num_set_aside, write_results
+
+COUNTS = tuple[Mapping[int, int], int]
+"""Votes by class, and copies that voted for none."""
+
+
+def block(key: str, stream: str, index: int, votes: COUNTS, **changed: Any) -> dict:
+    counts, invalid = votes
+    fields = {
+        "sigma": 0.25,
+        "image_key": key,
+        "label": 3,
+        "stream": stream,
+        "block": index,
+        "counts": [{"class": c, "count": n} for c, n in sorted(counts.items())],
+        "invalid": invalid,
+        "seconds": 0.1,
+        "image_sha256": "aa",
+        "failure": None,
+        "conditions": "{}",
+    }
+    return fields | changed
+
+
+def image(key: str, estimate: COUNTS = ({3: 10}, 0), **changed: Any) -> list[dict]:
+    """Return the 4 blocks of an image of the small recipe: 1 + 10 + 20 copies."""
+    return [
+        block(key, "clean", 0, ({3: 1}, 0), **changed),
+        block(key, "select", 0, ({3: 10}, 0), **changed),
+        block(key, "estimate", 0, estimate, **changed),
+        block(key, "estimate", 1, estimate, **changed),
+    ]
+
+
+def table(rows: list[dict]) -> pa.Table:
+    return pa.Table.from_pylist(rows, VOTES)
+
+
+def only(certificates: pa.Table) -> dict[str, Any]:
+    (row,) = certificates.to_pylist()
+    return row
+
+
+@pytest.fixture
+def run(run_of: Callable[..., Run]) -> Run:
+    return run_of()
+
+
+def test_a_histogram_adds_up_the_prefix_of_one_stream_only() -> None:
+    votes = table(
+        [
+            block("a", "estimate", 0, ({1: 7, 2: 3}, 0)),
+            block("a", "estimate", 1, ({1: 4}, 6)),
+            block("a", "estimate", 2, ({9: 10}, 0)),
+            block("a", "select", 0, ({8: 10}, 0)),
+            block("other", "estimate", 0, ({5: 10}, 0)),
+        ]
+    )
+
+    counted = histogram(
+        votes, ["b", "a"], stream="estimate", num_blocks=2, num_classes=10
+    )
+
+    assert counted.votes[1].tolist() == [0, 11, 3, 0, 0, 0, 0, 0, 0, 0]
+    assert counted.votes[0].sum() == 0
+    assert counted.invalid.tolist() == [0, 6]
+    assert counted.num_blocks.tolist() == [0, 2]
+
+
+def test_no_votes_are_an_empty_histogram() -> None:
+    counted = histogram(table([]), ["a"], stream="select", num_blocks=2, num_classes=3)
+
+    assert counted.votes.tolist() == [[0, 0, 0]]
+    assert counted.num_blocks.tolist() == [0]
+
+
+def test_unanimous_votes_reach_the_largest_radius(run: Run) -> None:
+    found = only(certify_votes(table(image("a")), {"a": 3}, run))
+
+    assert found["radius"] == pytest.approx(largest_radius(0.25, 20, 0.001), abs=1e-12)
+    assert (found["guessed_class"], found["clean_class"], found["reason"]) == (
+        3,
+        3,
+        "certified",
+    )
+    assert found["counts"] == [{"class": 3, "count": 20}]
+    assert (found["num_votes"], found["num_draws"]) == (20, 20)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_an_image_without_one_of_its_blocks_is_incomplete(
+    run: Run, missing: int
+) -> None:
+    rows = image("a")
+    del rows[missing]
+
+    found = only(certify_votes(table(rows), {"a": 3}, run))
+
+    assert found["reason"] == "incomplete"
+    assert (found["radius"], found["radius_two_sided"]) == (0, 0)
+    assert found["abstained"]
+
+
+def test_later_blocks_do_not_stand_in_for_missing_ones(run: Run) -> None:
+    rows = image("a")
+    rows[3]["block"] = 7
+
+    assert only(certify_votes(table(rows), {"a": 3}, run))["reason"] == "incomplete"
+
+
+def test_an_image_without_votes_is_there_and_incomplete(run: Run) -> None:
+    found = certify_votes(table(image("a")), {"b": 1, "a": 3}, run)
+
+    assert found["image_key"].to_pylist() == ["a", "b"]
+    assert found["reason"].to_pylist() == ["certified", "incomplete"]
+    assert found["radius"].to_pylist()[1] == 0
+    assert found["clean_class"].to_pylist() == [3, None]
+    assert num_set_aside(found) == 1
+
+
+def test_more_blocks_than_are_read_change_nothing(run: Run) -> None:
+    more = [block("a", "estimate", 2, ({7: 10}, 0)), block("a", "predict", 0, ({7: 9}, 1))]
+
+    assert certify_votes(table(image("a") + more), {"a": 3}, run).equals(
+        certify_votes(table(image("a")), {"a": 3}, run)
+    )
+
+
+def test_copies_that_vote_for_no_class_count_against(run: Run) -> None:
+    invalid, lost, none = (
+        only(certify_votes(table(image("a", votes)), {"a": 3}, run))
+        for votes in (({3: 9}, 1), ({3: 9, 4: 1}, 0), ({3: 10}, 0))
+    )
+
+    assert 0 < invalid["radius"] == lost["radius"] < none["radius"]
+    assert (invalid["num_votes"], invalid["num_draws"], invalid["invalid"]) == (
+        18,
+        20,
+        2,
+    )
+
+
+def test_an_image_that_failed_has_radius_0_and_its_reason(run: Run) -> None:
+    rows = image("a", failure="Image 'a' is broken.")
+    for row in rows:
+        row["counts"], row["invalid"] = [], 1 if row["stream"] == "clean" else 10
+
+    found = certify_votes(table(rows), {"a": 3}, run)
+
+    assert only(found)["reason"] == "Image 'a' is broken."
+    assert (only(found)["radius"], only(found)["abstained"]) == (0, True)
+    assert (only(found)["guessed_class"], only(found)["clean_class"]) == (-1, -1)
+    assert num_set_aside(found) == 1
+
+
+def test_a_split_vote_abstains_and_is_not_set_aside(run: Run) -> None:
+    found = certify_votes(table(image("a", ({3: 5, 4: 5}, 0))), {"a": 3}, run)
+
+    assert (only(found)["reason"], only(found)["radius"]) == ("abstained", 0)
+    assert num_set_aside(found) == 0
+
+
+def test_the_class_is_guessed_from_the_select_votes_alone(run: Run) -> None:
+    rows = image("a")
+    rows[1]["counts"] = [{"class": 5, "count": 10}]
+
+    found = only(certify_votes(table(rows), {"a": 3}, run))
+
+    assert (found["guessed_class"], found["smoothed_class"]) == (5, 3)
+    assert (found["num_votes"], found["radius"], found["abstained"]) == (0, 0, True)
+
+
+def test_images_do_not_touch_each_other(run: Run) -> None:
+    rows = [
+        row
+        for index in range(6)
+        for row in image(f"image_{index}", ({3: 10 - index, 4: index}, 0))
+    ]
+    labels = {f"image_{index}": index for index in range(6)}
+
+    together = certify_votes(table(rows), labels, run)
+
+    alone = [certify_votes(table(rows), {k: v}, run) for k, v in labels.items()]
+    assert pa.concat_tables(alone).equals(together)
+
+
+def test_certificates_have_the_same_bytes_whatever_the_order_of_files_and_rows(
+    recipe_of: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = recipe_of()
+    rows = [row for key in "cabd" for row in image(key, ({3: 8, 5: 1}, 1))]
+    written = []
+    for order in (1, -1):
+        store = open_store(tmp_path / f"{order}")
+        votes = table(rows[::order])
+        labels = dict.fromkeys("abcd"[::order], 3)
+        certificates = certify_votes(votes, labels, recipe.runs[0])
+        ledger = _as_files(store, votes, size=3 + order)
+        curve = curve_of("small", recipe.runs[0], certificates, ledger)
+        write_results(store, recipe, [curve])
+        written.append(store.read("certificates.parquet"))
+
+    assert written[0] == written[1]
+
+
+def _as_files(store: Any, votes: pa.Table, size: int) -> Any:
+    for start in range(0, len(votes), size):
+        commit(store, votes.slice(start, size), vote_metadata({}, {}))
+    return read_ledger(store, 0.25)
+
+
+def test_the_stage_gives_what_the_driver_gives(
+    run_of: Callable[..., Run], cast: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = run_of()
+    labels = {entry.key: entry.label for entry in cast(run, tmp_path)}
+    store = open_store(tmp_path)
+    files = vote_files(store, 0.25)
+    keys = sorted(labels)
+    batch = {
+        "files": np.array([files[::-1], files], dtype=object),
+        "keys": np.array([keys[:1], keys[1:]], dtype=object),
+        "labels": [[labels[k] for k in keys[:1]], [labels[k] for k in keys[1:]]],
+    }
+
+    staged = CertifyStage(str(tmp_path), run)(batch)
+
+    assert staged.equals(certificates_of(read_ledger(store, 0.25), labels, run))
+    assert staged.schema == CERTIFICATES
+    assert blocks_of(run) == {"clean": 1, "select": 1, "estimate": 2}

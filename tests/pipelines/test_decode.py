@@ -1,0 +1,143 @@
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infra.images import digest
+from infra.object_store import open_store
+from infra.sources.class_folders import ClassFolders
+from infra.sources.digits import Digits
+from pipelines.certificates import blocks_of, certify_votes
+from pipelines.decode import DecodeUnits, calls, entry_digests, rows_at_once
+from pipelines.identity import vote_identity
+from pipelines.ledger import num_votes, read_ledger, vote_metadata
+from pipelines.recipe import Run
+from pipelines.units import Unit, missing_jobs
+
+
+def decoded(run: Run, out: Path) -> bytes:
+    entries = run.data.source.entries()
+    unit = Unit(tuple(missing_jobs(entries, blocks_of(run), set())))
+    metadata = vote_metadata(vote_identity(run), {})
+    decode = DecodeUnits(run.data.source, run, str(out), metadata)
+    (payload,) = decode({"unit": [pickle.dumps(unit)]})["unit"]
+    return payload
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return a folder of pictures of two shapes, and one that is none."""
+    rng = np.random.default_rng(0)
+    for label, size in enumerate(((8, 8), (8, 12), (8, 8))):
+        folder = tmp_path / "pictures" / str(label)
+        folder.mkdir(parents=True)
+        pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"picture_{label}.png")
+    (tmp_path / "pictures" / "1" / "broken.png").write_bytes(b"no picture")
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def run(run_of: Callable[..., Run], pictures: Path) -> Run:
+    return run_of(
+        f"data={{source: class_folders, path: {pictures}}}",
+        "classifier.kind=cifar_resnet",
+        "classifier.weights={untrained: 0}",
+        "classifier.depth=8",
+        "classifier.shortcut=A",
+        "classifier.input=imagenet",
+    )
+
+
+def test_rows_are_all_blocks_once_in_batches_that_stack(
+    run: Run, tmp_path: Path
+) -> None:
+    parts = list(calls(decoded(run, tmp_path / "out"), run))
+
+    rows = [
+        row
+        for part in parts
+        for row in zip(part["image_key"], part["stream"], part["block"], strict=True)
+    ]
+    streams = [("clean", 0), ("select", 0), ("estimate", 0), ("estimate", 1)]
+    pictures = [f"picture_{index}" for index in range(3)]
+    assert sorted(rows) == sorted((k, s, b) for k in pictures for s, b in streams)
+    for part in parts:
+        assert len(set(part["stream"]) & {"clean"}) == 0 or set(part["stream"]) == {
+            "clean"
+        }
+        assert part["image"].dtype == np.float32
+        assert len(part["image"]) == len(part["image_key"])
+
+
+def test_every_row_holds_its_own_image(run: Run, tmp_path: Path, pictures: Path) -> None:
+    for part in calls(decoded(run, tmp_path / "out"), run):
+        for key, label, image in zip(
+            part["image_key"], part["label"], part["image"], strict=True
+        ):
+            stored = np.asarray(Image.open(pictures / str(label) / f"{key}.png"))
+            assert np.array_equal(np.rint(image * 255), stored.transpose(2, 0, 1))
+
+
+def test_an_image_that_cannot_be_decoded_becomes_rows_with_its_reason(
+    run: Run, tmp_path: Path
+) -> None:
+    decoded(run, tmp_path / "out")
+
+    votes = read_ledger(open_store(tmp_path / "out"), run.sigma).votes
+    assert set(votes["image_key"].to_pylist()) == {"broken"}
+    assert (len(votes), num_votes(votes)) == (4, 31)
+    (reason,) = set(votes["failure"].to_pylist())
+    assert "Image 'broken' needs to be a file that Pillow can decode" in reason
+    certificate = certify_votes(votes, {"broken": 1}, run).to_pylist()[0]
+    assert (certificate["radius"], certificate["reason"]) == (0, reason)
+
+
+def test_a_unit_without_a_readable_image_has_no_rows(
+    run: Run, tmp_path: Path, pictures: Path
+) -> None:
+    for path in pictures.glob("*/picture_*.png"):
+        path.write_bytes(b"")
+
+    assert list(calls(decoded(run, tmp_path / "out"), run)) == []
+
+
+def test_votes_name_the_content_they_were_cast_on(run: Run, tmp_path: Path) -> None:
+    source = run.data.source
+    assert isinstance(source, ClassFolders)
+    digests = entry_digests(source, source.entries())
+
+    for part in calls(decoded(run, tmp_path / "out"), run):
+        for key, sha256 in zip(part["image_key"], part["image_sha256"], strict=True):
+            assert sha256 == digests[key]
+    assert digests["broken"] == digest(b"no picture")
+
+
+def test_digests_are_of_every_image_whatever_the_number() -> None:
+    source = Digits(split="train")
+    entries = source.entries()
+
+    digests = entry_digests(source, entries)
+
+    assert list(digests) == [entry.key for entry in entries]
+    (last,) = source.read(entries[-1:])
+    assert digests[entries[-1].key] == digest(last)
+
+
+@pytest.mark.parametrize(
+    ("shape", "block", "batch"),
+    [((1, 8, 8), 100, 100), ((3, 32, 32), 100, 256), ((3, 224, 224), 100, 64)],
+)
+def test_a_call_stays_in_memory_and_fills_its_batches(
+    shape: tuple[int, ...], block: int, batch: int
+) -> None:
+    rows: Any = rows_at_once(shape, block, batch)
+
+    assert rows >= 1
+    assert rows == 1 or rows * block * np.prod(shape) * 4 <= 2**27
+    full = rows * block % batch == 0
+    assert full or rows * block * np.prod(shape) * batch > 2**25

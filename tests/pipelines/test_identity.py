@@ -1,0 +1,83 @@
+import json
+from collections.abc import Callable
+
+import pytest
+
+from pipelines.identity import canonical, differences, digest, vote_identity
+from pipelines.recipe import Run
+
+WEIGHTS = "classifier.weights={path: a.pt, sha256: '11'}"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "classifier.weights={path: elsewhere/b.th, format: checkpoint, sha256: '11'}",
+        "plan=staged",
+        "stages.fused.actors=7",
+        "stages.unit_votes=5",
+        "batch=20",
+        "compile=true",
+        "sampling.num_select=20",
+        "sampling.num_estimate=1000",
+        "sampling.num_predict=50",
+        "sampling.failure_probability=0.01",
+        "tracking.uri=sqlite:///x.db",
+        "ray.address=auto",
+        "data.subset=first:2",
+        "strict=true",
+    ],
+)
+def test_what_no_vote_depends_on_keeps_the_identity(
+    run_of: Callable[..., Run], setting: str
+) -> None:
+    assert vote_identity(run_of(WEIGHTS, setting)) == vote_identity(run_of(WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [
+        ("seed=1", "seed"),
+        ("sigma=0.5", "sigma"),
+        ("classifier.weights.sha256='22'", "classifier.weights.sha256"),
+        ("classifier.weights={untrained: 1}", "classifier.weights.untrained"),
+        ("classifier.num_classes=11", "classifier.num_classes"),
+        ("classifier.input={kind: center, mean: [0.5]}", "classifier.input.kind"),
+        ("local.sigma=0.13", "local.sigma"),
+        ("local.num=4", "local.num"),
+        ("local.noise=fresh", "local.noise"),
+        ("local.distribution=laplace", "local.distribution"),
+        ("local.seed=1", "local.seed"),
+        ("precision=bfloat16", "precision"),
+        ("sampling.block=5", "block"),
+        ("data.preprocess=cohen_224", "preprocess"),
+        ("purifier={kind: one_shot_ddpm, weights: {path: p}}", "purifier.kind"),
+    ],
+)
+def test_what_votes_depend_on_changes_the_identity_in_the_field_named(
+    run_of: Callable[..., Run], setting: str, field: str
+) -> None:
+    one, other = vote_identity(run_of(WEIGHTS)), vote_identity(run_of(WEIGHTS, setting))
+
+    changed = [line.partition(":")[0] for line in differences(one, other)]
+
+    assert field in changed
+    assert digest(one) != digest(other)
+
+
+def test_a_difference_tells_old_and_new() -> None:
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2}) == [
+        "a.b: 1, now 3"
+    ]
+
+
+def test_an_identity_survives_json_and_any_order_of_fields(
+    run_of: Callable[..., Run],
+) -> None:
+    identity = vote_identity(run_of())
+    read = json.loads(json.dumps(identity))
+    turned = dict(reversed(read.items()))
+
+    assert differences(read, identity) == []
+    assert canonical(turned) == canonical(identity)
+    assert digest(turned) == digest(identity)

@@ -1,0 +1,127 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.object_store import open_store
+from pipelines.ledger import read_ledger
+from pipelines.prepare import resolved_yaml
+from pipelines.rebuild import rebuild, stored_recipe
+from pipelines.recipe import Recipe
+from pipelines.results import certificates_of, curve_of, write_results
+
+Cast = Callable[..., Any]
+SETTINGS = ("sigma=[0.25, 0.5]", "local.sigma={per_sigma: {0.25: 0.12, 0.5: 0.2}}")
+
+
+@pytest.fixture
+def finished(recipe_of: Callable[..., Recipe], cast: Cast, tmp_path: Path) -> Path:
+    """Return an OUT with votes, recipe, certificates and report."""
+    out, recipe = tmp_path / "small", recipe_of(*SETTINGS)
+    store = open_store(out)
+    curves = []
+    for run in recipe.runs:
+        labels = {entry.key: entry.label for entry in cast(run, out)}
+        ledger = read_ledger(store, run.sigma)
+        certificates = certificates_of(ledger, labels, run)
+        curves.append(curve_of("small", run, certificates, ledger))
+    store.write("recipe.yaml", resolved_yaml(recipe).encode())
+    write_results(store, recipe, curves)
+    return out
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    files = [out / "certificates.parquet", *(out / "report").iterdir()]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def forget_all_but_votes(out: Path) -> None:
+    for path in out.iterdir():
+        if path.name == "votes":
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def test_votes_alone_give_every_file_again_byte_for_byte(finished: Path) -> None:
+    before = contents(finished)
+    forget_all_but_votes(finished)
+
+    rebuild([str(finished)], [], None)
+
+    assert contents(finished) == before
+    assert (finished / "manifest.json").exists()
+
+
+def test_votes_alone_know_their_recipe(finished: Path) -> None:
+    store = open_store(finished)
+    runs = stored_recipe(store, []).runs
+    store.local_path.joinpath("recipe.yaml").unlink()  # type: ignore[union-attr]
+
+    assert stored_recipe(store, []).runs == runs
+
+
+def test_rebuilding_twice_changes_nothing(finished: Path) -> None:
+    rebuild([str(finished)], [], None)
+    before = contents(finished)
+
+    rebuild([str(finished)], [], None)
+
+    assert contents(finished) == before
+
+
+def test_what_no_vote_depends_on_may_change_afterwards(finished: Path) -> None:
+    curves, _ = rebuild([str(finished)], ["sampling.failure_probability=0.1"], None)
+    strict, _ = rebuild([str(finished)], [], None)
+
+    assert curves[0].failure_probability == 0.1
+    assert (curves[0].radius >= strict[0].radius).all()
+    assert curves[0].largest_radius > strict[0].largest_radius
+
+
+def test_fewer_votes_than_there_are_may_be_certified(finished: Path) -> None:
+    curves, _ = rebuild([str(finished)], ["sampling.num_estimate=10"], None)
+
+    assert set(curves[0].column("num_draws")) == {10}
+    assert "incomplete" not in curves[0].column("reason")
+
+
+def test_more_votes_than_there_are_certify_nothing(finished: Path) -> None:
+    curves, _ = rebuild([str(finished)], ["sampling.num_estimate=30"], None)
+
+    assert set(curves[0].column("reason")) == {"incomplete"}
+    assert curves[0].radius.max() == 0
+
+
+def test_what_votes_depend_on_may_not_change(finished: Path) -> None:
+    with pytest.raises(ValueError, match="seed: 0, now 1"):
+        rebuild([str(finished)], ["seed=1"], None)
+
+
+def test_several_runs_get_one_report_together(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "twin")
+
+    curves, store = rebuild(
+        [str(finished), str(tmp_path / "twin")], [], str(tmp_path / "both")
+    )
+
+    table = (tmp_path / "both" / "report" / "table.md").read_text()
+    assert "small" in table
+    assert "twin" in table
+    assert (len(curves), store.local_path) == (4, tmp_path / "both")
+
+
+def test_votes_of_a_sigma_that_are_gone_are_missed(finished: Path) -> None:
+    shutil.rmtree(finished / "votes" / "sigma_0.5")
+
+    with pytest.raises(ValueError, match=r"none at sigma 0.5. Run diffsmooth certify"):
+        rebuild([str(finished)], [], None)
+
+
+def test_a_folder_without_votes_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no recipe.yaml and no votes"):
+        rebuild([str(tmp_path)], [], None)

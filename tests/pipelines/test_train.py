@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from pipelines.train import _discard_torn, cache_folder
+
+
+def test_the_cache_is_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DIFFSMOOTH_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == tmp_path / "home" / ".cache" / "diffsmooth"
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache_folder() == tmp_path / "caches" / "diffsmooth"
+
+    monkeypatch.setenv("DIFFSMOOTH_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize(("notes", "kept"), [('{"half', False), ("{}", True)])
+def test_torn_notes_of_a_killed_run_are_discarded_and_whole_ones_kept(
+    tmp_path: Path, notes: str, kept: bool
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "checkpoint_manager_snapshot.json").write_text(notes)
+
+    _discard_torn(run)
+
+    assert run.exists() == kept

@@ -1,0 +1,85 @@
+from typing import Any
+
+import pytest
+
+from pipelines.recipe_file import packaged_recipes
+from pipelines.train_recipe import TrainRecipe, load_train_recipe, recipe_hash
+
+TRAINED = [name for name in packaged_recipes() if name.startswith("train_")]
+
+
+def raw(**changes: Any) -> dict[str, Any]:
+    fields = {
+        "data": {"source": "digits", "split": "train"},
+        "network": {"kind": "digits_cnn"},
+        "objective": {"kind": "gaussian", "sigma_train": 0.25},
+        "optimiser": {"steps": 100, "batch": 64, "learning_rate": 0.001},
+    }
+    return fields | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data": {"source": "digits", "split": "test"}}, "Set data.split to train"),
+        ({"network": {"kind": "unet", "settings": {}}}, "Train a unet for ddpm"),
+        ({"workers": {"num_workers": 3}}, "share evenly"),
+        ({"objective": {"kind": "gaussian", "sigma_train": -1}}, "sigma_train"),
+        ({"objective": {"kind": "gaussian"}}, "sigma_train"),
+        ({"network": {"kind": "resnet"}}, "digits_cnn"),
+        ({"learning_rate": 0.1}, "learning_rate"),
+        (
+            {"optimiser": {"steps": 20, "batch": 64, "learning_rate": 0.001}},
+            "warmup below steps",
+        ),
+        (
+            {"optimiser": {"steps": 99, "batch": 64, "learning_rate": float("nan")}},
+            "finite",
+        ),
+    ],
+)
+def test_nonsense_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        TrainRecipe.model_validate(raw(**changes))
+
+
+def test_digits_are_trained_on_their_train_split_by_default() -> None:
+    fields = raw()
+    del fields["data"]
+
+    assert TrainRecipe.model_validate(fields) == TrainRecipe.model_validate(raw())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"objective": {"kind": "gaussian", "sigma_train": 0.26}},
+        {"workers": {"num_workers": 2}},
+        {"workers": {"cpus": 2}},
+        {"data": {"source": "digits", "split": "train", "subset": "first:20"}},
+    ],
+)
+def test_what_changes_the_weights_changes_the_hash(changes: dict[str, Any]) -> None:
+    one, other = (TrainRecipe.model_validate(r) for r in (raw(), raw(**changes)))
+
+    assert recipe_hash(one) != recipe_hash(other)
+
+
+def test_what_only_changes_the_care_keeps_the_hash() -> None:
+    careful = raw(checkpoint_every=10, workers={"max_failures": 9})
+
+    hashes = {recipe_hash(TrainRecipe.model_validate(r)) for r in (raw(), careful)}
+
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_packaged_training_recipes_hold(name: str) -> None:
+    assert load_train_recipe(name).seed == 0
+
+
+def test_a_setting_reaches_its_field() -> None:
+    recipe = load_train_recipe("train_digits_gaussian_025", ["optimiser.steps=77"])
+
+    assert recipe.optimiser.steps == 77

@@ -1,5 +1,8 @@
 """From votes to certificates: histograms per image, the tiling gate, the rule."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,13 @@
 """Certify a data set: images in, votes, certificates, tables and tracking out."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import logging
 import pickle
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,7 +114,9 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> tuple[float, int]:
         unit_votes=run.stages.unit_votes,
         num_actors=max(stage.actors for stage in stages.values()),
     )
-    metadata = vote_metadata(vote_identity(run), run.model_dump(mode="json"))
+    metadata = vote_metadata(
+        vote_identity(run), run.model_dump(mode="json"), job.recipe.name
+    )
     work = Work(run, units, job.out, metadata)
     before, began = num_votes(ledger.votes), time.monotonic()
     with watched(job.store, run, job.labels, _votes_wanted(job, run, blocks)) as tally:
@@ -139,8 +145,9 @@ def certificates_on_cluster(job: Job, ledgers: Sequence[Ledger]) -> pa.Table:
         for group in _groups(job, ledger)
     ]
     rows = ray.data.from_items(groups, override_num_blocks=len(groups))
-    certified = rows.map_batches(CertifyStage(job.out), batch_size=1)
-    tables = ray.get(certified.to_arrow_refs())
+    stage: Any = CertifyStage(job.out)  # Ray's types do not know such instances
+    certified = rows.map_batches(stage, batch_size=1)
+    tables: Any = certified.iter_batches(batch_format="pyarrow", batch_size=None)
     whole = [table.cast(CERTIFICATES) for table in tables if len(table)]
     order = [("sigma", "ascending"), ("image_key", "ascending")]
     return pa.concat_tables(whole).sort_by(order)

@@ -1,5 +1,8 @@
 """The vote ledger: blocks of votes in Parquet files that are the only checkpoint."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -42,16 +45,20 @@ def folder(sigma: float) -> str:
     return f"votes/sigma_{sigma:g}"
 
 
-def vote_metadata(identity: Identity, recipe: Mapping[str, Any]) -> dict[str, str]:
+def vote_metadata(
+    identity: Identity, recipe: Mapping[str, Any], name: str
+) -> dict[str, str]:
     """Return the facts that are written with every unit of votes.
 
     Args:
         identity: what the votes depend on.
         recipe: the run as resolved, for whoever finds only the votes.
+        name: of the recipe.
     """
     return {
         "vote_identity": canonical(identity),
         "recipe": json.dumps(recipe, sort_keys=True),
+        "name": name,
         "units": json.dumps(UNITS, sort_keys=True),
     }
 

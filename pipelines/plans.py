@@ -18,6 +18,8 @@ from pipelines.stages import CountStage, FusedStage, OpStage, SplitUnits, ops_of
 from pipelines.units import Unit
 from pipelines.worker import WorkerSettings
 
+# Ray's types do not know of instances that can be called, hence the Any below.
+
 
 class VoteSink(Datasink[None]):
     """Commits every block of rows as one file of the ledger.
@@ -62,7 +64,7 @@ def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
 def _decoded(work: Work) -> Dataset:
     """Return decoded units, each a row in a block of its own."""
     rows = [{"unit": pickle.dumps(unit)} for unit in work.units]
-    decode = DecodeUnits(work.run.data.source, work.run, work.out, work.metadata)
+    decode: Any = DecodeUnits(work.run.data.source, work.run, work.out, work.metadata)
     units = ray.data.from_items(rows, override_num_blocks=len(rows))
     return units.map_batches(decode, batch_size=1)
 
@@ -72,7 +74,8 @@ def _fused(units: Dataset, run: Run, stages: Mapping[str, Allotment]) -> Dataset
 
 
 def _staged(units: Dataset, run: Run, stages: Mapping[str, Allotment]) -> Dataset:
-    rows = units.map_batches(SplitUnits(run), batch_size=1)
+    split: Any = SplitUnits(run)
+    rows = units.map_batches(split, batch_size=1)
     for op, (name, allotment) in zip(ops_of(run), stages.items(), strict=True):
         stage = CountStage if name == "count_votes" else OpStage
         rows = _actor_stage(rows, stage, allotment, run, {"op": op})

@@ -1,5 +1,8 @@
 """Predict with the smoothed classifier: votes of their own stream, and Cohen's test."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import json
 from collections.abc import Sequence
 

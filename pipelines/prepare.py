@@ -10,6 +10,7 @@ from infra import cluster
 from infra.images import UnreadableImage, decode, select
 from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
+from infra.tracking_address import resolve_uri
 from pipelines.decode import entry_digests
 from pipelines.identity import vote_identity
 from pipelines.ledger import (
@@ -70,6 +71,7 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     store = open_store(out)
     store.require_writable()
     first = recipe.runs[0]
+    resolve_uri(first.tracking.uri, None)  # refuses what MLflow could not write to
     _require_same_data(recipe)
     entries = select(first.data.source.entries(), first.data.subset)
     _require_known_labels(recipe, entries)

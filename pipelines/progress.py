@@ -1,5 +1,8 @@
 """What a person sees while votes are cast: read from the ledger as it grows."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import logging
 import sys
 import threading

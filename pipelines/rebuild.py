@@ -1,12 +1,17 @@
 """Rebuild everything from the votes alone, for one run or several beside each other."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import json
 from collections.abc import Sequence
+
+import pyarrow.compute as pc
 
 from infra.object_store import Store, open_store
 from pipelines.curve import Curve
 from pipelines.identity import vote_identity
-from pipelines.ledger import Ledger, read_ledger, require_identity
+from pipelines.ledger import Ledger, ledger_of, read_ledger, require_identity
 from pipelines.recipe import Recipe, build_recipe
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
 from pipelines.report import render
@@ -28,7 +33,7 @@ def rebuild(
 
     Args:
         uris: OUT of one or more runs.
-        settings: ``field=value`` each; what does not touch the vote identity may change.
+        settings: ``field=value`` each, of what the vote identity does not hold.
         out: where several runs' report goes; ``None``: ``runs/report``.
 
     Returns:
@@ -68,15 +73,10 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
 
 
 def _labels(ledger: Ledger) -> dict[str, int]:
-    """Return the true class of every image that has votes for a certificate."""
-    pairs = ledger.votes.select(["image_key", "label", "stream"])
-    return {
-        row["image_key"]: row["label"]
-        for row in pairs.group_by(["image_key", "label", "stream"])
-        .aggregate([])
-        .to_pylist()
-        if row["stream"] == "estimate"
-    }
+    """Return the true class of every image that has votes towards a certificate."""
+    asked = ledger.votes.filter(pc.not_equal(ledger.votes["stream"], "predict"))
+    pairs = asked.group_by(["image_key", "label"]).aggregate([]).to_pylist()
+    return {row["image_key"]: row["label"] for row in pairs}
 
 
 def stored_recipe(store: Store, settings: Sequence[str]) -> Recipe:
@@ -87,30 +87,31 @@ def stored_recipe(store: Store, settings: Sequence[str]) -> Recipe:
         settings: ``field=value`` each.
 
     Raises:
-        ValueError: there is neither, or a setting does not fit.
+        ValueError: there are no votes, or a setting does not fit.
     """
-    raw = _raw_recipe(store)
+    names = [name for name in store.names("votes/") if name.endswith(".parquet")]
+    if not names:
+        raise ValueError(
+            f"report needs an OUT of diffsmooth certify; {store.url} has no votes. "
+            f"Check the path, or run diffsmooth certify there."
+        )
+    facts = ledger_of(store, names).metadata
+    raw = _raw_recipe(store, [json.loads(fact["recipe"]) for fact in facts])
     for setting in settings:
         apply_setting(raw, setting)
-    return build_recipe(raw, store.url.rstrip("/").rsplit("/", 1)[-1])
+    return build_recipe(raw, facts[0]["name"])
 
 
-def _raw_recipe(store: Store) -> Raw:
+def _raw_recipe(store: Store, runs: Sequence[Raw]) -> Raw:
+    """Return the recipe as its file has it, else as the votes were asked for."""
     if store.exists("recipe.yaml"):
         text = store.read("recipe.yaml").decode()
         return parse_yaml(text, f"{store.url}/recipe.yaml")
-    from pipelines.ledger import ledger_of
-
-    names = [name for name in store.names("votes") if name.endswith(".parquet")]
-    if not names:
-        raise ValueError(
-            f"report needs an OUT of diffsmooth certify; {store.url} has no recipe.yaml "
-            f"and no votes. Check the path."
-        )
-    runs = [json.loads(f["recipe"]) for f in ledger_of(store, names).metadata]
-    by_sigma = {run["sigma"]: run for run in runs}
-    fields = list(runs[0])
+    # Where N was raised between runs, the last of these asked for most votes.
+    ordered = sorted(runs, key=lambda run: run["sampling"]["num_estimate"])
+    by_sigma = {run["sigma"]: run for run in ordered}
     raw: Raw = {
-        f: {"per_sigma": {s: r[f] for s, r in by_sigma.items()}} for f in fields
+        field: {"per_sigma": {sigma: run[field] for sigma, run in by_sigma.items()}}
+        for field in ordered[0]
     }
     return {**raw, "sigma": sorted(by_sigma)}

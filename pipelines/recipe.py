@@ -1,7 +1,8 @@
 """The whole configuration of a run, validated before anything starts."""
 
 import logging
-from typing import Literal, Self, TypeVar
+import math
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -163,16 +164,21 @@ def validated(model: type[Model], raw: Raw, name: str) -> Model:
 
 def _sigmas(raw: Raw, name: str) -> list[float]:
     listed = raw.get("sigma")
-    sigmas = listed if isinstance(listed, list) else [listed]
-    for sigma in sigmas:
-        if isinstance(sigma, bool) or not isinstance(sigma, int | float) or sigma <= 0:
-            raise ValueError(
-                f"Recipe {name} needs sigma above 0, in units of the [0, 1] pixel "
-                f"range; it has {sigma!r}. Usual are 0.25, 0.5 and 1.0."
-            )
-    if len(set(sigmas)) != len(sigmas) or not sigmas:
+    several = (listed or [None]) if isinstance(listed, list) else [listed]
+    sigmas = [_sigma(one, name) for one in several]
+    if len(set(sigmas)) != len(sigmas):
         raise ValueError(
             f"Recipe {name} needs each sigma once; sigma has {listed}. "
             f"List different values."
         )
-    return [float(sigma) for sigma in sigmas]
+    return sigmas
+
+
+def _sigma(value: Any, name: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        raise ValueError(
+            f"Recipe {name} needs sigma above 0, in units of the [0, 1] pixel "
+            f"range; it has {value!r}. Usual are 0.25, 0.5 and 1.0."
+        )
+    return float(value)

@@ -42,7 +42,8 @@ def _sentence(problem: dict[str, Any], model: type[BaseModel], recipe: str) -> s
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _unknown_kind(problem, field, recipe)
     if kind == "value_error":
-        return f"Recipe {recipe}: {problem['ctx']['error']}"
+        where = f"{recipe}, {field}" if field else recipe
+        return f"Recipe {where}: {problem['ctx']['error']}"
     return (
         f"Recipe {recipe} needs {field!r} to fit: {problem['msg'].lower()}; "
         f"it has {value!r}. Set it with --set {field}=..."

@@ -1,5 +1,8 @@
 """What follows from votes: curves, certificates, the report's files, the manifest."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import json
 from collections.abc import Mapping, Sequence
 

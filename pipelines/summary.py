@@ -1,5 +1,8 @@
 """What the command line prints when a verb is done."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 from collections.abc import Sequence
 from pathlib import Path
 

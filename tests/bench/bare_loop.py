@@ -29,34 +29,39 @@ class BareLoop:
         assert purifier.kind == "one_shot_ddpm"
         network = purifier.network(read_weights(purifier.weights, worker))
         self.unet = _laid_out(network, worker, layout)
-        self.classifier = _laid_out(_classifier(run, worker), worker, layout)
-        self._layout = layout
+        classifier = _classifier(run, worker)
+        self.classifier = _laid_out(classifier, worker, layout)
         self._num_local = run.local.num
         self._time = torch.tensor(100.0, device=worker.device)
-        self._images = torch.rand(worker.batch, 3, size, size, device=worker.device).to(
-            worker.precision, memory_format=layout
+        config: dict[str, Any] = getattr(classifier, "pretrained_cfg", {})
+        sizes = ((3, size, size), config.get("input_size", (3, size, size)))
+        self._noisy, self._purified = (
+            torch.rand(worker.batch, *own, device=worker.device).to(
+                worker.precision, memory_format=layout
+            )
+            for own in sizes
         )
 
     def __call__(self, num_votes: int) -> torch.Tensor:
         """Return the classes of ``num_votes`` copies, whole batches of them."""
         with torch.inference_mode():
-            batches = num_votes // len(self._images)
+            batches = num_votes // len(self._noisy)
             return torch.cat([self._batch() for _ in range(batches)]).cpu()
 
     def _batch(self) -> torch.Tensor:
-        purified = self.purify()
-        logits = sum(self.classify(purified).float() for _ in range(self._num_local))
+        self.purify()
+        logits = sum(self.classify().float() for _ in range(self._num_local))
         assert isinstance(logits, torch.Tensor)
         return logits.argmax(dim=1)
 
     def purify(self) -> torch.Tensor:
         """Return the first three channels of one U-Net call."""
-        (output,) = self.unet(self._images, self._time, return_dict=False)
+        (output,) = self.unet(self._noisy, self._time, return_dict=False)
         return output[:, :3]
 
-    def classify(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of one classifier call."""
-        return self.classifier(images.contiguous(memory_format=self._layout))
+    def classify(self) -> torch.Tensor:
+        """Return the logits of one classifier call, at the size it was made for."""
+        return self.classifier(self._purified)
 
     def alone(self, part: str) -> Callable[[], object]:
         """Return one call of ``unet`` or ``classifier`` on a batch."""
@@ -66,7 +71,7 @@ class BareLoop:
                 if part == "unet":
                     self.purify()
                 else:
-                    self.classify(self._images)
+                    self.classify()
 
         return call
 

@@ -7,27 +7,32 @@ the measurement works.
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from bare_loop import BareLoop
 from fused_plan import fused, noise, worker_of
-from measure import Row, alternate, markdown, rate, ratio, timed
+from measure import Row, alternate, rate, ratio, timed
 from shapes import imagenet, run_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from ops.purify.unet import build_unet
 from pipelines.recipe import Run
 
-SIZE = 224
+SIZE, TINY_SIZE = 224, 32
+"""Height and width of the image."""
+
 BATCH = 32
 BLOCK = 64
 """Whole batches: with blocks of 100 a batch of 32 is padded in one call of seven."""
 
 
-def rows(folder: Path, *, precision: str, tiny: bool, rounds: int) -> list[Row]:
+def rows(folder: Path, *, precision: str, tiny: bool, rounds: int) -> Iterator[Row]:
     """Measure the fused plan, eager and compiled, against the bare loop.
+
+    Rows come as they are measured, so that a run that is stopped has shown something.
 
     Args:
         folder: where the image is written.
@@ -36,9 +41,9 @@ def rows(folder: Path, *, precision: str, tiny: bool, rounds: int) -> list[Row]:
         rounds: calls of each that are timed.
     """
     peak = matmul_flops(precision, size=512 if tiny else 8192, use_gpu=not tiny)
-    found = [Row("matmul, the peak below", f"{peak / 1e12:.1f} TFLOP/s")]
+    yield Row("matmul, the peak below", f"{peak / 1e12:.1f} TFLOP/s")
     for compiled in (False, True):
-        raw = imagenet(folder, tiny=tiny)
+        raw = imagenet(folder, size=_size(tiny=tiny), tiny=tiny)
         names = ("block", "num_select", "num_estimate", "num_predict")
         draws = dict.fromkeys(names, BLOCK)
         run = run_of(
@@ -48,17 +53,16 @@ def rows(folder: Path, *, precision: str, tiny: bool, rounds: int) -> list[Row]:
             batch=BATCH,
             sampling=draws,
         )
-        found += _run_rows(run, peak, tiny=tiny, rounds=rounds)
-    return found
+        yield from _run_rows(run, peak, tiny=tiny, rounds=rounds)
 
 
 def _run_rows(run: Run, peak: float, *, tiny: bool, rounds: int) -> list[Row]:
     name = f"{run.precision}, {'compiled' if run.compile else 'eager'}"
     num_votes = BLOCK if tiny else 6 * BLOCK
-    flops = vote_flops(run)
+    flops = vote_flops(run, _size(tiny=tiny))
     stage = fused(run, num_votes, use_gpu=not tiny)
     first_call = timed(stage).wall_seconds
-    loop = BareLoop(run, worker_of(run, use_gpu=not tiny), SIZE)
+    loop = BareLoop(run, worker_of(run, use_gpu=not tiny), _size(tiny=tiny))
     actions: dict[str, Callable[[], object]] = {
         "fused": stage,
         "bare": lambda: loop(num_votes),
@@ -100,19 +104,25 @@ def matmul_flops(precision: str, *, size: int, use_gpu: bool) -> float:
     return rate(20 * 2 * size**3, timings)
 
 
-def vote_flops(run: Run) -> float:
+def vote_flops(run: Run, size: int) -> float:
     """Return the FLOPs of one vote, two per multiplication and addition.
 
     Networks on the meta device do no work, and count the same.
+
+    Args:
+        run: for its networks; the classifier takes the size it was made for.
+        size: height and width of the image.
     """
     purifier = run.purifier
     assert purifier.kind == "one_shot_ddpm"
     assert purifier.unet is not None
     with torch.device("meta"):
         unet, classifier = build_unet(purifier.unet), run.classifier.network()
-        image, time = torch.empty(1, 3, SIZE, SIZE), torch.empty(())
+        image, time = torch.empty(1, 3, size, size), torch.empty(())
+        own_size: Any = getattr(classifier, "pretrained_cfg", {})["input_size"]
+        resized = torch.empty(1, *own_size)
     return _flops(lambda: unet.eval()(image, time)) + run.local.num * _flops(
-        lambda: classifier.eval()(image)
+        lambda: classifier.eval()(resized)
     )
 
 
@@ -121,6 +131,10 @@ def _flops(forward: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter:
         forward()
     return float(counter.get_total_flops())
+
+
+def _size(*, tiny: bool) -> int:
+    return TINY_SIZE if tiny else SIZE
 
 
 def _peak_memory(*, tiny: bool) -> str:
@@ -139,13 +153,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        found = rows(
+        for row in rows(
             Path(name),
             precision=asked.precision,
             tiny=asked.tiny,
             rounds=asked.rounds,
-        )
-    sys.stdout.write(markdown(found))
+        ):
+            sys.stdout.write(f"{row.what}: {row.value} {row.wanted}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

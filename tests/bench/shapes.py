@@ -76,7 +76,7 @@ LINEAR = {
     "beta_end": 0.02,
 }
 BEIT_LARGE = "beit_large_patch16_224.in22k_ft_in22k_in1k"
-RESNET_TINY = "resnet18.tv_in1k"
+VIT_TINY = "test_vit.r160_in1k"
 NUM_LOCAL = 5
 
 
@@ -112,20 +112,21 @@ def cifar(folder: Path, *, logit_std: float = 0.02) -> dict[str, Any]:
     return {**raw, "classifier": {**classifier, "weights": {"path": str(weights)}}}
 
 
-def imagenet(folder: Path, *, tiny: bool) -> dict[str, Any]:
-    """Return the recipe of ADM-256 at 224 pixels with BEiT-L, or of small stand-ins.
+def imagenet(folder: Path, *, size: int, tiny: bool) -> dict[str, Any]:
+    """Return the recipe of ADM-256 with BEiT-L, or of small stand-ins.
 
     Args:
         folder: where the image is written.
+        size: height and width of the image.
         tiny: whether to take networks that run anywhere.
     """
     return {
-        "data": {"source": "class_folders", "path": _image(folder, 224)},
+        "data": {"source": "class_folders", "path": _image(folder, size)},
         "sigma": 0.5,
         "purifier": _one_shot(UNET_TINY if tiny else UNET_ADM, LINEAR),
         "classifier": {
             "kind": "timm",
-            "name": RESNET_TINY if tiny else BEIT_LARGE,
+            "name": VIT_TINY if tiny else BEIT_LARGE,
             "weights": {"untrained": 1},
         },
         "local": {"sigma": 0.25, "num": NUM_LOCAL},

@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from infra.provenance import commit, hardware
 
 logger = logging.getLogger(__name__)
 
-Part = Callable[[], Sequence[Row]]
+Part = Callable[[], Iterable[Row]]
 SUBJECT = "certify"
 
 

@@ -107,7 +107,7 @@ def cast_here(
         unit_votes=run.stages.unit_votes,
         num_actors=1,
     )
-    metadata = vote_metadata(vote_identity(run), run.model_dump(mode="json"))
+    metadata = vote_metadata(vote_identity(run), run.model_dump(mode="json"), "small")
     decode = DecodeUnits(run.data.source, run, str(out), metadata)
     stage = FusedStage(run, worker_settings(run))
     for unit in units:

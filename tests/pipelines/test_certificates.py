@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,11 +98,8 @@ def test_unanimous_votes_reach_the_largest_radius(run: Run) -> None:
     found = only(certify_votes(table(image("a")), {"a": 3}, run))
 
     assert found["radius"] == pytest.approx(largest_radius(0.25, 20, 0.001), abs=1e-12)
-    assert (found["guessed_class"], found["clean_class"], found["reason"]) == (
-        3,
-        3,
-        "certified",
-    )
+    assert (found["guessed_class"], found["clean_class"]) == (3, 3)
+    assert found["reason"] == "certified"
     assert found["counts"] == [{"class": 3, "count": 20}]
     assert (found["num_votes"], found["num_draws"]) == (20, 20)
 
@@ -138,7 +136,10 @@ def test_an_image_without_votes_is_there_and_incomplete(run: Run) -> None:
 
 
 def test_more_blocks_than_are_read_change_nothing(run: Run) -> None:
-    more = [block("a", "estimate", 2, ({7: 10}, 0)), block("a", "predict", 0, ({7: 9}, 1))]
+    more = [
+        block("a", "estimate", 2, ({7: 10}, 0)),
+        block("a", "predict", 0, ({7: 9}, 1)),
+    ]
 
     assert certify_votes(table(image("a") + more), {"a": 3}, run).equals(
         certify_votes(table(image("a")), {"a": 3}, run)
@@ -152,11 +153,8 @@ def test_copies_that_vote_for_no_class_count_against(run: Run) -> None:
     )
 
     assert 0 < invalid["radius"] == lost["radius"] < none["radius"]
-    assert (invalid["num_votes"], invalid["num_draws"], invalid["invalid"]) == (
-        18,
-        20,
-        2,
-    )
+    assert (invalid["num_votes"], invalid["num_draws"]) == (18, 20)
+    assert invalid["invalid"] == 2
 
 
 def test_an_image_that_failed_has_radius_0_and_its_reason(run: Run) -> None:
@@ -224,7 +222,7 @@ def test_certificates_have_the_same_bytes_whatever_the_order_of_files_and_rows(
 
 def _as_files(store: Any, votes: pa.Table, size: int) -> Any:
     for start in range(0, len(votes), size):
-        commit(store, votes.slice(start, size), vote_metadata({}, {}))
+        commit(store, votes.slice(start, size), vote_metadata({}, {}, "six"))
     return read_ledger(store, 0.25)
 
 
@@ -237,12 +235,13 @@ def test_the_stage_gives_what_the_driver_gives(
     files = vote_files(store, 0.25)
     keys = sorted(labels)
     batch = {
+        "run": [pickle.dumps(run)] * 2,
         "files": np.array([files[::-1], files], dtype=object),
         "keys": np.array([keys[:1], keys[1:]], dtype=object),
         "labels": [[labels[k] for k in keys[:1]], [labels[k] for k in keys[1:]]],
     }
 
-    staged = CertifyStage(str(tmp_path), run)(batch)
+    staged = CertifyStage(str(tmp_path))(batch)
 
     assert staged.equals(certificates_of(read_ledger(store, 0.25), labels, run))
     assert staged.schema == CERTIFICATES

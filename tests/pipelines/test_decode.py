@@ -22,7 +22,7 @@ from pipelines.units import Unit, missing_jobs
 def decoded(run: Run, out: Path) -> bytes:
     entries = run.data.source.entries()
     unit = Unit(tuple(missing_jobs(entries, blocks_of(run), set())))
-    metadata = vote_metadata(vote_identity(run), {})
+    metadata = vote_metadata(vote_identity(run), {}, "six")
     decode = DecodeUnits(run.data.source, run, str(out), metadata)
     (payload,) = decode({"unit": [pickle.dumps(unit)]})["unit"]
     return payload
@@ -74,7 +74,9 @@ def test_rows_are_all_blocks_once_in_batches_that_stack(
         assert len(part["image"]) == len(part["image_key"])
 
 
-def test_every_row_holds_its_own_image(run: Run, tmp_path: Path, pictures: Path) -> None:
+def test_every_row_holds_its_own_image(
+    run: Run, tmp_path: Path, pictures: Path
+) -> None:
     for part in calls(decoded(run, tmp_path / "out"), run):
         for key, label, image in zip(
             part["image_key"], part["label"], part["image"], strict=True

@@ -22,7 +22,7 @@ from pipelines.ledger import (
 from pipelines.recipe import Run
 
 IDENTITY: Identity = {"sigma": 0.25, "seed": 0, "classifier": {"num_classes": 10}}
-FACTS = vote_metadata(IDENTITY, {"sigma": 0.25})
+FACTS = vote_metadata(IDENTITY, {"sigma": 0.25}, "six")
 
 
 def row(block: int, count: int = 8, **changed: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_the_order_of_rows_changes_no_byte_of_a_file(tmp_path: Path) -> None:
 
 
 def test_other_keys_or_another_identity_get_another_name(store: Store) -> None:
-    others = vote_metadata({**IDENTITY, "seed": 1}, {})
+    others = vote_metadata({**IDENTITY, "seed": 1}, {}, "six")
 
     names = {
         commit(store, table(row(0)), FACTS),
@@ -169,7 +169,9 @@ def test_votes_of_half_runs_add_up(
 def _votes(store: Store) -> Sequence[dict[str, Any]]:
     names = ["image_key", "stream", "block", "counts", "invalid", "image_sha256"]
     votes = read_ledger(store, 0.25).votes
-    return votes.select(names).sort_by([(n, "ascending") for n in names[:3]]).to_pylist()
+    return (
+        votes.select(names).sort_by([(n, "ascending") for n in names[:3]]).to_pylist()
+    )
 
 
 def test_another_identity_is_refused_with_every_field_that_differs(
@@ -190,7 +192,7 @@ def test_another_identity_is_refused_with_every_field_that_differs(
 def test_one_file_of_another_identity_among_many_is_refused(store: Store) -> None:
     for block in range(4):
         commit(store, table(row(block)), FACTS)
-    commit(store, table(row(9)), vote_metadata({**IDENTITY, "seed": 5}, {}))
+    commit(store, table(row(9)), vote_metadata({**IDENTITY, "seed": 5}, {}, "six"))
 
     with pytest.raises(ValueError, match="seed: 5, now 0"):
         require_identity(read_ledger(store, 0.25), IDENTITY, "OUT")

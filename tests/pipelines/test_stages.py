@@ -55,7 +55,9 @@ def payload(run: Run, tmp_path: Path) -> bytes:
     return decode({"unit": [pickle.dumps(unit)]})["unit"][0]
 
 
-def staged(run: Run, settings: WorkerSettings, unit: bytes, order: Sequence[int]) -> Any:
+def staged(
+    run: Run, settings: WorkerSettings, unit: bytes, order: Sequence[int]
+) -> Any:
     """Send a unit through the stages, its rows in one batch of the given order."""
     rows = [
         {name: column[row] for name, column in part.items()}
@@ -190,7 +192,7 @@ def test_a_worker_refuses_weights_other_than_the_drivers(
     weights = f"{{path: {tmp_path / 'w.pt'}, sha256: '1234'}}"
     run = run_of(f"classifier.weights={weights}")
 
-    with pytest.raises(ValueError, match="sha256 1234; .* Copy the driver's file"):
+    with pytest.raises(ValueError, match=r"sha256 1234; .* Copy the driver's file"):
         FusedStage(run, settings_of(run))
     with pytest.raises(ValueError, match="needs weights in a file"):
         load_weights(run_of().classifier.weights)

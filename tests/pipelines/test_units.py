@@ -39,7 +39,9 @@ def test_units_hold_every_missing_block_exactly_once(
     unit_votes: int, actors: int
 ) -> None:
     done = {("image_1", "estimate", 4), ("image_2", "clean", 0)}
-    done |= {("image_3", stream, b) for stream, num in BLOCKS.items() for b in range(num)}
+    done |= {
+        ("image_3", stream, b) for stream, num in BLOCKS.items() for b in range(num)
+    }
     jobs = missing_jobs(ENTRIES, BLOCKS, done)
 
     units = planned(jobs, unit_votes, actors)

@@ -73,3 +73,8 @@ def test_images_stay_as_they_were() -> None:
     add_noise([(0, "select", 0), (1, "select", 0)])
     add_noise([(0, "clean", 0)])
     assert np.array_equal(before, IMAGES)
+
+
+def test_a_block_is_one_copy_of_the_clean_stream_and_all_of_any_other() -> None:
+    assert num_copies("clean", 100) == 1
+    assert num_copies("select", 100) == num_copies("estimate", 100) == 100

@@ -1,0 +1,29 @@
+"""The flags of the command line do not grow: ``--set`` does the rest."""
+
+from typing import Any
+
+import typer
+
+from pipelines.cli import app
+
+FLAGS = {
+    "certify": ["--out", "--set", "-v"],
+    "predict": ["--out", "--set", "-v"],
+    "train": ["--set", "-v"],
+    "report": ["--out", "--set", "-v"],
+}
+
+
+def test_each_verb_has_its_flags_and_no_others() -> None:
+    group: Any = typer.main.get_command(app)
+    found = {
+        name: sorted(
+            option
+            for parameter in command.params
+            if parameter.param_type_name == "option"
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        )
+        for name, command in group.commands.items()
+    }
+
+    assert found == FLAGS

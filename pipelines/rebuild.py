@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow.compute as pc
 
@@ -43,13 +44,28 @@ def rebuild(
         ValueError: an OUT holds no votes, or a setting would need others.
     """
     stores = [open_store(uri) for uri in uris]
-    curves = [curve for store in stores for curve in _rebuild_one(store, settings)]
+    rebuilt = [_rebuild_one(store, settings) for store in stores]
     if len(stores) == 1:
-        return curves, stores[0]
+        return rebuilt[0], stores[0]
+    curves = _told_apart(rebuilt, stores)
     together = open_store(out or "runs/report")
     for name, content in render(curves).items():
         together.write(f"report/{name}", content)
     return curves, together
+
+
+def _told_apart(rebuilt: Sequence[list[Curve]], stores: Sequence[Store]) -> list[Curve]:
+    """Return all curves, named by recipe, or by OUT where recipes are the same."""
+    recipes = [curves[0].run for curves in rebuilt]
+    if len(set(recipes)) == len(recipes):
+        return [curve for curves in rebuilt for curve in curves]
+    folders = [store.url.rstrip("/").rsplit("/", 1)[-1] for store in stores]
+    names = folders if len(set(folders)) == len(folders) else [s.url for s in stores]
+    return [
+        replace(curve, run=name)
+        for name, curves in zip(names, rebuilt, strict=True)
+        for curve in curves
+    ]
 
 
 def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:

@@ -116,18 +116,6 @@ def rows(folder: Path, *, precision: str, compiled: bool, rounds: int) -> list[R
     ]
 
 
-def early_exit_row(folder: Path, *, rounds: int) -> Row:
-    """Measure what leaving out local noises gains where classes are clear."""
-    calm, clear = (run_of(cifar(folder, logit_std=std)) for std in (0.02, 50.0))
-    actions = {"calm": fused(calm, VOTES), "clear": fused(clear, VOTES)}
-    forwards = count_forwards(actions["clear"], NETWORKS)["ResNet"]
-    timings = alternate(actions, rounds=rounds)
-    return Row(
-        f"early exit: {forwards} of {calm.local.num * VOTES} classifier forwards",
-        f"{ratio(timings['clear'], timings['calm'])} times as fast",
-    )
-
-
 def through_ray_row(folder: Path, *, precision: str) -> Row:
     """Measure a whole ``certify`` of one image with one actor against the bare loop."""
     raw: dict[str, Any] = {
@@ -158,7 +146,7 @@ def _require_same_forwards(
     if here != there:
         raise ValueError(
             f"A comparison needs the same forwards on both sides; the fused plan ran "
-            f"{dict(here)} and the bare loop {dict(there)}. Take a smaller logit_std."
+            f"{dict(here)} and the bare loop {dict(there)}. Lower LOGIT_STD."
         )
 
 
@@ -168,15 +156,12 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--ray", action="store_true")
-    parser.add_argument("--early-exit", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if asked.ray:
             found = [through_ray_row(folder, precision=asked.precision)]
-        elif asked.early_exit:
-            found = [early_exit_row(folder, rounds=asked.rounds)]
         else:
             found = rows(
                 folder,

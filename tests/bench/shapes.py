@@ -79,17 +79,18 @@ BEIT_LARGE = "beit_large_patch16_224.in22k_ft_in22k_in1k"
 VIT_TINY = "test_vit.r160_in1k"
 NUM_LOCAL = 5
 
+LOGIT_STD = 0.02
+"""Std of the CIFAR classifier's logits between images: so small that no vote is settled
+before its last local noise, and every vote costs all its forwards."""
 
-def cifar(folder: Path, *, logit_std: float = 0.02) -> dict[str, Any]:
+
+def cifar(folder: Path) -> dict[str, Any]:
     """Return the recipe of the CIFAR-10 yardstick: m = 5, batch 50.
 
     Args:
         folder: where the image and the classifier's weights are written.
-        logit_std: std of the classifier's logits between images. At 0.02 no vote is
-            settled before its last local noise, so that every vote costs m forwards; at
-            50 most are settled early.
     """
-    weights = folder / f"resnet110_{logit_std:g}.safetensors"
+    weights = folder / "resnet110.safetensors"
     classifier = {
         "kind": "cifar_resnet",
         "depth": 110,
@@ -108,7 +109,7 @@ def cifar(folder: Path, *, logit_std: float = 0.02) -> dict[str, Any]:
         "local": {"sigma": 0.12, "num": NUM_LOCAL},
         "batch": 50,
     }
-    _write_resnet110(weights, logit_std, raw)
+    _write_resnet110(weights, raw)
     return {**raw, "classifier": {**classifier, "weights": {"path": str(weights)}}}
 
 
@@ -158,7 +159,7 @@ def _image(folder: Path, size: int) -> str:
 
 
 @torch.no_grad()
-def _write_resnet110(path: Path, logit_std: float, raw: dict[str, Any]) -> None:
+def _write_resnet110(path: Path, raw: dict[str, Any]) -> None:
     """Write random weights whose votes are neither constant nor overflowing.
 
     54 residual blocks double the variance 54 times where the batch norms hold their
@@ -177,7 +178,7 @@ def _write_resnet110(path: Path, logit_std: float, raw: dict[str, Any]) -> None:
     logits = network.eval()(images)
     last = network.get_submodule("fc")
     assert isinstance(last, nn.Linear)
-    scale = logit_std / float(logits.std(dim=0).mean())
+    scale = LOGIT_STD / float(logits.std(dim=0).mean())
     last.weight.mul_(scale)
     last.bias.copy_(-logits.mean(dim=0) * scale)
     write(path, network.state_dict(), {})

@@ -46,7 +46,6 @@ def parts(folder: Path, *, rounds: int, compiled: bool) -> dict[str, Part]:
         ),
         "networks": partial(yardstick.network_rows, folder, rounds=rounds),
         "changed": lambda: [yardstick.changed_row(folder)],
-        "early exit": lambda: [fused_plan.early_exit_row(folder, rounds=rounds)],
         "help": lambda: [help_time.row()],
     }
     for precision in yardstick.PRECISIONS:

@@ -91,9 +91,12 @@ class GaussianPosterior:
 
 
 def certificates(
-    classifier: Linear, local: Local = PLAIN, purifier: Any = None
+    classifier: Linear,
+    local: Local = PLAIN,
+    purifier: Any = None,
+    images: Images = IMAGES,
 ) -> dict[str, np.ndarray]:
-    """Certify all images by one block of votes to guess and ten to estimate."""
+    """Certify images by one block of votes to guess and ten to estimate."""
     ops = (
         AddNoise(sigma=SIGMA, seed=1, block=BLOCK),
         Purify.model_construct(purifier=purifier or Nothing(), sigma=SIGMA),
@@ -104,7 +107,7 @@ def certificates(
     )
     functions = [op.open(WORKER) for op in ops]
     histograms: dict[str, list[np.ndarray]] = {}
-    for index, image in enumerate(IMAGES):
+    for index, image in enumerate(images):
         for stream, num_blocks in (("select", 1), ("estimate", 10)):
             columns: dict[str, Any] = {
                 "image": image.expand(num_blocks, *SHAPE),
@@ -155,19 +158,20 @@ def test_perfect_denoiser_of_gaussian_data_is_certified_to_its_distance() -> Non
     noise there, and the classifier ``w . + b`` reads the denoised image there.
     """
     mean, std, noise = 0.2, 0.4, 2 * SIGMA
-    signed = 2 * IMAGES - 1
+    # Far from grey, where a wrong scale before the network would go unseen.
+    images, weight = IMAGES.sqrt(), WEIGHT.abs()
+    signed = 2 * images - 1
     lift = std**2 + noise**2
     posterior = (std**2 * signed + noise**2 * mean) / lift
-    offset = -float((posterior.flatten(1) @ WEIGHT).mean()) + 0.1
+    offset = -float((posterior.flatten(1) @ weight).mean())
     # The same function of the purified image in [0, 1].
-    classifier = Linear(2 * WEIGHT, offset - float(WEIGHT.sum()))
+    classifier = Linear(2 * weight, offset - float(weight.sum()))
 
-    score = (std**2 * signed + noise**2 * mean).flatten(1) @ WEIGHT + offset * lift
-    distance = score / (2 * std**2 * WEIGHT.norm())
-    require_certified(
-        certificates(classifier, purifier=GaussianPosterior(mean, std)),
-        distance.numpy(),
-    )
+    score = (std**2 * signed + noise**2 * mean).flatten(1) @ weight + offset * lift
+    distance = score / (2 * std**2 * weight.norm())
+    purifier = GaussianPosterior(mean, std)
+    certified = certificates(classifier, purifier=purifier, images=images)
+    require_certified(certified, distance.numpy())
 
 
 def smooth(classifier: Linear, local: Local, image: Images) -> torch.Tensor:

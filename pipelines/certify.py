@@ -5,8 +5,7 @@
 
 import logging
 import pickle
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
-from infra import cluster
-from pipelines.allotment import allot
 from pipelines.certificates import CERTIFICATES, CertifyStage, blocks_of
 from pipelines.curve import Curve
-from pipelines.identity import vote_identity
-from pipelines.ledger import Ledger, num_votes, read_ledger, vote_metadata
-from pipelines.plans import Work, cast_votes
-from pipelines.prepare import Job, continued_ledger, prepare
-from pipelines.progress import watched
-from pipelines.recipe import Run
+from pipelines.ledger import Ledger, read_ledger
+from pipelines.prepare import Job, prepare
 from pipelines.results import (
     curve_of,
     num_set_aside,
@@ -31,7 +24,7 @@ from pipelines.results import (
     write_results,
 )
 from pipelines.run_log import RunLog
-from pipelines.units import missing_jobs, plan_units
+from pipelines.vote import vote
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +54,9 @@ def certify(
     job = prepare(name, settings, out)
     log = RunLog.open(job)
     try:
-        curves, ledgers = _all_sigmas(job, log)
+        curves, ledgers, flips = _all_sigmas(job, log)
         write_results(job.store, job.recipe, curves)
-        write_manifest(job.store, job.recipe, curves, ledgers)
+        write_manifest(job.store, job.recipe, curves, ledgers, flips=flips)
         log.finish(curves)
     finally:
         log.close()
@@ -77,7 +70,9 @@ def certify(
     return (SET_ASIDE if set_aside else DONE), curves, job
 
 
-def _all_sigmas(job: Job, log: RunLog) -> tuple[list[Curve], list[Ledger]]:
+def _all_sigmas(
+    job: Job, log: RunLog
+) -> tuple[list[Curve], list[Ledger], list[float | None]]:
     """Vote at every sigma, then certify all of them in one stage."""
     spent = {run.sigma: vote(job, run, blocks_of(run)) for run in job.recipe.runs}
     ledgers = [read_ledger(job.store, run.sigma) for run in job.recipe.runs]
@@ -86,47 +81,8 @@ def _all_sigmas(job: Job, log: RunLog) -> tuple[list[Curve], list[Ledger]]:
     for run, ledger in zip(job.recipe.runs, ledgers, strict=True):
         own = certificates.filter(pc.equal(certificates["sigma"], run.sigma))
         curves.append(curve_of(job.recipe.name, run, own, ledger))
-        seconds, votes = spent[run.sigma]
-        log.sigma_done(run, curves[-1], seconds=seconds, votes=votes)
-    return curves, ledgers
-
-
-def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> tuple[float, int]:
-    """Cast the votes of one sigma that OUT does not hold yet.
-
-    Args:
-        job: images and OUT.
-        run: one of the job's.
-        blocks: number of blocks wanted by stream.
-
-    Returns:
-        Wall seconds, and votes cast in them.
-    """
-    ledger = continued_ledger(job, run)
-    jobs = missing_jobs(job.entries, blocks, ledger.done())
-    if not jobs:
-        logger.info("sigma %g: all votes are there.", run.sigma)
-        return 0.0, 0
-    stages = allot(run, cluster.capacity())
-    units = plan_units(
-        jobs,
-        block=run.sampling.block,
-        unit_votes=run.stages.unit_votes,
-        num_actors=max(stage.actors for stage in stages.values()),
-    )
-    metadata = vote_metadata(
-        vote_identity(run), run.model_dump(mode="json"), job.recipe.name
-    )
-    work = Work(run, units, job.out, metadata)
-    before, began = num_votes(ledger.votes), time.monotonic()
-    with watched(job.store, run, job.labels, _votes_wanted(job, run, blocks)) as tally:
-        cast_votes(work, stages)
-    return time.monotonic() - began, tally.num_votes - before
-
-
-def _votes_wanted(job: Job, run: Run, blocks: Mapping[str, int]) -> int:
-    noisy = sum(num for stream, num in blocks.items() if stream != "clean")
-    return len(job.entries) * (noisy * run.sampling.block + blocks.get("clean", 0))
+        log.sigma_done(run, curves[-1], spent[run.sigma])
+    return curves, ledgers, [spent[run.sigma].flips for run in job.recipe.runs]
 
 
 def certificates_on_cluster(job: Job, ledgers: Sequence[Ledger]) -> pa.Table:

@@ -21,7 +21,7 @@ from pipelines.units import Job, Unit
 CARRIED = ("sigma", "image_key", "label", "stream", "block", "image_sha256")
 """Columns that pass every stage untouched."""
 
-_FLOATS_AT_ONCE = 1 << 25
+_FLOATS_AT_ONCE = 1 << 26
 _IMAGES_AT_ONCE = 256
 
 
@@ -123,7 +123,7 @@ def calls(payload: bytes, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def rows_at_once(shape: Sequence[int], block: int, batch: int) -> int:
-    """Return how many blocks one call takes: full batches, within memory.
+    """Return how many blocks one call takes: within memory, with least padding.
 
     Args:
         shape: of an image.
@@ -131,8 +131,14 @@ def rows_at_once(shape: Sequence[int], block: int, batch: int) -> int:
         batch: copies in a network call.
     """
     room = max(1, _FLOATS_AT_ONCE // (block * math.prod(shape)))
-    whole = math.lcm(block, batch) // block
-    return room // whole * whole if room >= whole else room
+
+    def share_of_padding(rows: int) -> float:
+        return -rows * block % batch / (rows * block)
+
+    # Full batches repeat with this period, so no more rows than it need be tried.
+    period = math.lcm(block, batch) // block
+    best = min(range(1, min(room, period) + 1), key=share_of_padding)
+    return room // best * best if best == period else best
 
 
 def entry_digests(source: Source, entries: Sequence[Entry]) -> dict[str, str]:

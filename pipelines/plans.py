@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, Dataset, Datasink
 from ray.data.block import Block, BlockAccessor
@@ -12,7 +13,7 @@ from ray.data.block import Block, BlockAccessor
 from infra.object_store import open_store
 from pipelines.allotment import Allotment
 from pipelines.decode import DecodeUnits
-from pipelines.ledger import commit
+from pipelines.ledger import VOTES, commit
 from pipelines.recipe import Run
 from pipelines.stages import CountStage, FusedStage, OpStage, SplitUnits, ops_of
 from pipelines.units import Unit
@@ -59,6 +60,18 @@ def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
     """
     votes = PLANS[work.run.plan](_decoded(work), work.run, stages)
     votes.write_datasink(VoteSink(work.out, work.metadata))
+
+
+def votes_again(work: Work, stages: Mapping[str, Allotment]) -> pa.Table:
+    """Work off all units and return their votes, which are not committed.
+
+    Args:
+        work: units, run and OUT.
+        stages: what each stage gets, from :func:`pipelines.allotment.allot`.
+    """
+    votes = PLANS[work.run.plan](_decoded(work), work.run, stages)
+    tables: Any = votes.iter_batches(batch_format="pyarrow", batch_size=None)
+    return pa.concat_tables(table.cast(VOTES) for table in tables)
 
 
 def _decoded(work: Work) -> Dataset:

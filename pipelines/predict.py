@@ -14,11 +14,12 @@ from infra.tables import to_bytes
 from ops.certify.predict import Predict
 from ops.columns import Worker
 from pipelines.certificates import histogram
-from pipelines.certify import DONE, SET_ASIDE, vote
+from pipelines.certify import DONE, SET_ASIDE
 from pipelines.identity import digest, vote_identity
 from pipelines.ledger import read_ledger
 from pipelines.prepare import Job, prepare
 from pipelines.recipe import Run
+from pipelines.vote import vote
 
 PREDICTIONS = pa.schema(
     [
@@ -59,7 +60,7 @@ def predict(
     job = prepare(name, settings, out)
     tables = []
     for run in job.recipe.runs:
-        num_blocks = run.sampling.num_predict // run.sampling.block
+        num_blocks = _num_blocks(run)
         vote(job, run, {_STREAM: num_blocks})
         tables.append(_predictions(job, run, num_blocks))
     predictions = pa.concat_tables(tables)
@@ -68,6 +69,17 @@ def predict(
     job.store.write("predictions.parquet", to_bytes(predictions, facts))
     failed = pc.any(pc.is_valid(predictions["reason"])).as_py()
     return (SET_ASIDE if failed else DONE), predictions, job
+
+
+def _num_blocks(run: Run) -> int:
+    num_blocks, rest = divmod(run.sampling.num_predict, run.sampling.block)
+    if rest:
+        raise ValueError(
+            f"predict needs whole blocks of {run.sampling.block} draws; "
+            f"sampling.num_predict has {run.sampling.num_predict}. Take "
+            f"{run.sampling.block * (num_blocks + 1)}, or another sampling.block."
+        )
+    return num_blocks
 
 
 def _predictions(job: Job, run: Run, num_blocks: int) -> pa.Table:

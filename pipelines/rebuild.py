@@ -84,7 +84,7 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
         curves.append(curve_of(recipe.name, run, certificates, ledger))
         ledgers.append(ledger)
     write_results(store, recipe, curves)
-    write_manifest(store, recipe, curves, ledgers)
+    write_manifest(store, recipe, curves, ledgers, flips=[None] * len(curves))
     return curves
 
 

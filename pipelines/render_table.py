@@ -110,7 +110,8 @@ def terminal_table(curves: Sequence[Curve]) -> Table:
     """
     caption = "\n".join([*settings_lines(curves), LEGEND])
     table = Table(caption=Text(caption), caption_justify="left")
-    (runs, sigmas, *lines) = zip(*table_lines(curves), strict=True)
+    rows = [_line(row, _short_cell) for row in table_rows(curves)]
+    (runs, sigmas, *lines) = zip(_header(curves), *rows, strict=True)
     table.add_column("l2 radius", justify="right")
     several = len(set(runs[1:])) > 1
     for run, sigma in zip(runs[1:], sigmas[1:], strict=True):
@@ -152,6 +153,12 @@ def _cell(cell: Cell | None) -> str:
     if cell is None:
         return UNREACHABLE
     return f"{cell.percent:.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+
+
+def _short_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return UNREACHABLE
+    return f"{cell.percent:.1f} [{cell.low:.0f}, {cell.high:.0f}]"
 
 
 def _best_cells(rows: Sequence[Row]) -> list[Cell]:

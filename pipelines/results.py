@@ -71,7 +71,12 @@ def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None
 
 
 def write_manifest(
-    store: Store, recipe: Recipe, curves: Sequence[Curve], ledgers: Sequence[Ledger]
+    store: Store,
+    recipe: Recipe,
+    curves: Sequence[Curve],
+    ledgers: Sequence[Ledger],
+    *,
+    flips: Sequence[float | None],
 ) -> None:
     """Write what a reader needs to trust the tables; a run without it is not finished.
 
@@ -80,10 +85,14 @@ def write_manifest(
         recipe: whose runs the curves are of.
         curves: one per sigma.
         ledgers: one per sigma, in the same order.
+        flips: one per sigma: share of votes that flip between conditions that were
+            mixed just now, ``None`` where none were.
     """
     runs = [
-        _run_facts(run, curve, ledger)
-        for run, curve, ledger in zip(recipe.runs, curves, ledgers, strict=True)
+        {**_run_facts(run, curve, ledger), "share_of_votes_that_flip": share}
+        for run, curve, ledger, share in zip(
+            recipe.runs, curves, ledgers, flips, strict=True
+        )
     ]
     manifest = {"recipe": recipe.name, "runs": runs, **provenance()}
     store.write("manifest.json", json.dumps(manifest, indent=2).encode())

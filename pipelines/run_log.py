@@ -14,6 +14,7 @@ from pipelines.identity import digest, vote_identity
 from pipelines.prepare import Job
 from pipelines.recipe import Run
 from pipelines.report import render
+from pipelines.vote import Spent
 
 
 @dataclass
@@ -63,14 +64,13 @@ class RunLog:
         tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))
         return cls(uri=uri, job=job, tracker=tracker, parent=parent)
 
-    def sigma_done(self, run: Run, curve: Curve, *, seconds: float, votes: int) -> None:
+    def sigma_done(self, run: Run, curve: Curve, spent: Spent) -> None:
         """Log one sigma: parameters, certified accuracy, votes per second.
 
         Args:
             run: at this sigma.
             curve: its certificates.
-            seconds: wall time spent on voting just now; 0 if all votes were there.
-            votes: cast in that time.
+            spent: on voting just now.
         """
         child = self.tracker.start_child(
             self.parent,
@@ -81,10 +81,10 @@ class RunLog:
         self.children[run.sigma] = child
         self.tracker.log_params(child, run.model_dump(mode="json"))
         values = metrics(curve)
-        if seconds:
-            per_image = votes / max(1, curve.num_images)
-            values["votes_per_second"] = votes / seconds
-            values["images_per_second"] = votes / seconds / per_image
+        if spent.votes:
+            rate = spent.votes / spent.seconds
+            values["votes_per_second"] = rate
+            values["images_per_second"] = rate / _votes_per_image(run)
         self.tracker.log_metrics(child, [Metric(k, v) for k, v in values.items()])
         self.tracker.finish(child, succeeded=True)
 
@@ -101,6 +101,10 @@ class RunLog:
     def close(self) -> None:
         """End the parent run, as failed unless it was finished."""
         self.tracker.finish(self.parent, succeeded=self.succeeded)
+
+
+def _votes_per_image(run: Run) -> int:
+    return run.sampling.num_select + run.sampling.num_estimate + 1
 
 
 def _digest_of_images(job: Job) -> str:

@@ -28,7 +28,7 @@ class Sampling(Part):
 
     @model_validator(mode="after")
     def _whole_blocks(self) -> Self:
-        for name in ("num_select", "num_estimate", "num_predict"):
+        for name in ("num_select", "num_estimate"):
             draws = getattr(self, name)
             if draws % self.block:
                 raise ValueError(

@@ -30,7 +30,7 @@ RECIPE: dict[str, Any] = {
     "classifier": {"kind": "digits_cnn", "weights": {"untrained": 1}},
     "local": {"sigma": 0.12, "num": 3},
     "sampling": {"num_select": 100, "num_estimate": 300},
-    "stages": {"unit_votes": 800},
+    "stages": {"unit_votes": 800, "fused": {"actors": 1}},
 }
 """DiffSmooth on six digits with random weights: every op, in seconds."""
 
@@ -76,4 +76,4 @@ def certify_six(ray_cluster: None, runs: Path, recipe_file: Path) -> Certify:
 @pytest.fixture(scope="session")
 def undisturbed(certify_six: Certify) -> Path:
     """OUT of the recipe as it stands: two actors, the fused plan."""
-    return certify_six("undisturbed", "stages.fused={actors: 2, cpus: 0.5}")
+    return certify_six("undisturbed", "stages.fused.actors=2")

@@ -65,7 +65,7 @@ def test_votes_of_an_image_tile_its_streams(undisturbed: Path) -> None:
     ("name", "settings"),
     [
         ("staged", ["plan=staged", "stages.unit_votes=100"]),
-        ("one_actor", ["stages.fused={actors: 1}", "sigma=[0.5, 0.25]"]),
+        ("one_actor", ["sigma=[0.5, 0.25]"]),
     ],
 )
 def test_certificates_are_the_same_under_another(
@@ -80,7 +80,7 @@ def test_certificates_are_the_same_under_another(
 def test_a_run_continues_from_the_votes_on_disk(
     certify_six: Certify, undisturbed: Path
 ) -> None:
-    out = certify_six("continued", "sampling.num_estimate=100")
+    out = certify_six("continued", "sampling.num_estimate=100", "sigma=[0.25]")
     lost = sorted(out.glob("votes/sigma_0.25/*.parquet"))[0]
     lost.unlink()
     kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
@@ -228,3 +228,18 @@ def test_tracking_holds_a_run_per_sigma_under_one_parent(
         artifact.path for artifact in client.list_artifacts(parents[0].info.run_id)
     }
     assert {"recipe.yaml", "report"} <= names
+
+
+def test_another_batch_shape_may_join_and_says_how_many_votes_flip(
+    certify_six: Certify, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = certify_six("mixed", "sigma=[0.25]", "sampling.num_estimate=100")
+    with pytest.raises(ValueError, match="strict"):
+        certify_six("mixed", "sigma=[0.25]", "batch=37", "strict=true")
+
+    certify_six("mixed", "sigma=[0.25]", "batch=37")
+
+    (run,) = json.loads((out / "manifest.json").read_text())["runs"]
+    assert "mixes votes" in caplog.text
+    assert 0 <= run["share_of_votes_that_flip"] < 0.01
+    assert len(run["conditions"]) == 2

@@ -139,7 +139,9 @@ def test_a_call_stays_in_memory_and_fills_its_batches(
 ) -> None:
     rows: Any = rows_at_once(shape, block, batch)
 
-    assert rows >= 1
-    assert rows == 1 or rows * block * np.prod(shape) * 4 <= 2**27
-    full = rows * block % batch == 0
-    assert full or rows * block * np.prod(shape) * batch > 2**25
+    def padding(number: int) -> float:
+        return -number * block % batch / (number * block)
+
+    room = 2**28 // (4 * block * int(np.prod(shape)))
+    assert 1 <= rows <= max(1, room)
+    assert all(padding(rows) <= padding(fewer) for fewer in range(1, rows))

@@ -48,12 +48,15 @@ def open_tracker(
             the server.
 
     Raises:
+        ConnectionError: nothing answers at the address.
         ValueError: an experiment of this name was deleted and not yet purged.
     """
     # Read when mlflow is imported, which is why the import stands below.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     if uri.startswith("sqlite:///"):
         database = Path(uri.removeprefix("sqlite:///"))
@@ -64,7 +67,13 @@ def open_tracker(
         # MLflow's own models use what SQLAlchemy 2.1 deprecates.
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")
         client = MlflowClient(tracking_uri=uri)
-        found = _find_or_make(client, experiment, artifact_root)
+        try:
+            found = _find_or_make(client, experiment, artifact_root)
+        except MlflowException as error:
+            raise ConnectionError(
+                f"tracking needs a server or data base that answers; {uri} has: "
+                f"{error}. Check tracking.uri and MLFLOW_TRACKING_URI."
+            ) from error
     if found.lifecycle_stage != "active":
         raise ValueError(
             f"tracking needs an active experiment; {experiment!r} at {uri} is deleted. "

@@ -160,16 +160,6 @@ class Tracker:
         for part in _batches(new, _METRICS_PER_BATCH):
             self.client.log_batch(run_id, metrics=part)
 
-    def log_file(self, run_id: str, path: Path, folder: str | None = None) -> None:
-        """Keep a copy of a local file with the run.
-
-        Args:
-            run_id: the run it belongs to.
-            path: the file.
-            folder: folder among the run's files; ``None`` for the top.
-        """
-        self.client.log_artifact(run_id, str(path), folder)
-
     def log_bytes(self, run_id: str, name: str, data: bytes) -> None:
         """Keep a content with the run under a name that may have folders."""
         place = PurePosixPath(name)
@@ -177,7 +167,7 @@ class Tracker:
             path = Path(folder) / place.name
             path.write_bytes(data)
             above = None if place.parent == PurePosixPath() else str(place.parent)
-            self.log_file(run_id, path, above)
+            self.client.log_artifact(run_id, str(path), above)
 
     def log_data_set(
         self, run_id: str, name: str, *, digest: str, description: Mapping[str, Any]

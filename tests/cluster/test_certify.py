@@ -1,8 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,58 +75,6 @@ def test_certificates_are_the_same_under_another(
 
     assert votes(out) == votes(undisturbed)
     assert certificates(out) == certificates(undisturbed)
-
-
-def test_a_run_continues_from_the_votes_on_disk(
-    certify_six: Certify, undisturbed: Path
-) -> None:
-    out = certify_six("continued", "sampling.num_estimate=100", "sigma=[0.25]")
-    lost = sorted(out.glob("votes/sigma_0.25/*.parquet"))[0]
-    lost.unlink()
-    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
-
-    certify_six("continued")
-
-    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
-    assert certificates(out) == certificates(undisturbed)
-
-
-def test_a_run_that_is_done_casts_no_vote(
-    certify_six: Certify, undisturbed: Path
-) -> None:
-    before = {p: p.stat().st_mtime_ns for p in undisturbed.glob("votes/*/*.parquet")}
-    certified = certificates(undisturbed)
-
-    certify_six("undisturbed")
-
-    after = {p: p.stat().st_mtime_ns for p in undisturbed.glob("votes/*/*.parquet")}
-    assert after == before
-    assert certificates(undisturbed) == certified
-
-
-def test_report_from_votes_alone_gives_the_same_bytes(
-    certify_six: Certify, undisturbed: Path, runs: Path
-) -> None:
-    from pipelines.rebuild import rebuild
-
-    certified = certificates(undisturbed)
-    bare = runs / "bare"
-    (bare / "votes").parent.mkdir()
-    (undisturbed / "votes").rename(bare / "votes")
-    try:
-        rebuild([str(bare)], [], None)
-        assert certificates(bare) == certified
-    finally:
-        (bare / "votes").rename(undisturbed / "votes")
-
-
-def test_another_seed_is_refused_over_the_same_votes(
-    certify_six: Certify, undisturbed: Path
-) -> None:
-    with pytest.raises(ValueError, match="seed: 0, now 1") as refused:
-        certify_six("undisturbed", "seed=1", "local.sigma=0.1")
-
-    assert "local.sigma: 0.12, now 0.1" in str(refused.value)
 
 
 def test_an_image_that_cannot_be_decoded_is_a_row_and_status_3(
@@ -232,46 +176,3 @@ def test_tracking_holds_a_run_per_sigma_under_one_parent(
         artifact.path for artifact in client.list_artifacts(parents[0].info.run_id)
     }
     assert {"recipe.yaml", "report"} <= names
-
-
-def test_another_batch_shape_may_join_and_says_how_many_votes_flip(
-    certify_six: Certify, caplog: pytest.LogCaptureFixture
-) -> None:
-    out = certify_six("mixed", "sigma=[0.25]", "sampling.num_estimate=100")
-    with pytest.raises(ValueError, match="strict"):
-        certify_six("mixed", "sigma=[0.25]", "batch=37", "strict=true")
-
-    certify_six("mixed", "sigma=[0.25]", "batch=37")
-
-    (run,) = json.loads((out / "manifest.json").read_text())["runs"]
-    assert "mixes votes" in caplog.text
-    assert 0 <= run["share_of_votes_that_flip"] < 0.01
-    assert len(run["conditions"]) == 2
-
-
-def test_an_interrupted_run_keeps_its_votes_and_says_how_to_go_on(
-    ray_cluster: None, runs: Path, recipe_file: Path, undisturbed: Path
-) -> None:
-    out = runs / "interrupted"
-    command = [
-        *(sys.executable, "-c", "from pipelines.cli import main; main()"),
-        *("certify", str(recipe_file), "--out", str(out)),
-        *("--set", "ray.address=auto", "--set", "stages.unit_votes=100"),
-    ]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not list(out.glob("votes/*/*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=120)
-    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
-
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-
-    assert first.returncode == 1
-    assert "What was written is kept" in told
-    assert f"--out {out}" in told
-    assert kept
-    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
-    assert "certified" in again.stderr
-    assert certificates(out) == certificates(undisturbed)

@@ -126,7 +126,7 @@ def test_files_lie_where_the_experiment_keeps_them(
     tracker: Tracker, parent: str, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "table.md").write_text("a table")
-    tracker.log_file(parent, tmp_path / "table.md", "report")
+    tracker.log_bytes(parent, "report/table.md", (tmp_path / "table.md").read_bytes())
     tracker.log_bytes(parent, "report/curve.svg", b"<svg/>")
     tracker.log_bytes(parent, "recipe.yaml", b"seed: 0")
     root = Path(

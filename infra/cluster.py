@@ -50,6 +50,7 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
 
     if ray.is_initialized():
         return False
+    logger.info("Connecting to Ray (%s).", address or "a cluster started here")
     quiet = {"logging_level": logging.ERROR, "log_to_driver": _verbose()}
     try:
         if address is None:

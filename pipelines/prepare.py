@@ -75,6 +75,14 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     _require_same_data(recipe)
     entries = select(first.data.source.entries(), first.data.subset)
     _require_known_labels(recipe, entries)
+    logger.info(
+        "%s: %d images of %s at sigma %s, into %s.",
+        recipe.name,
+        len(entries),
+        first.data.source.name,
+        ", ".join(f"{run.sigma:g}" for run in recipe.runs),
+        out,
+    )
     if training_recipes(recipe):
         cluster.start(first.ray.address)
     recipe = resolve(recipe)

@@ -55,6 +55,8 @@ class LocalStore:
         try:
             self._place(name, data, os.link)
         except FileExistsError:
+            if not (self.local_path / name).is_file():
+                raise  # a folder of the path is a file, so nothing could be written
             return False
         return True
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,16 +25,25 @@ _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
 
 
 class Metric(NamedTuple):
-    """One number of a run."""
+    """One number of a run: letters, digits and ``_ - . : /``; NaN for none."""
 
     name: str
-    """Letters, digits, spaces and ``_ - . : /``."""
-
     value: float
-    """Finite, or NaN where there is none."""
-
     step: int = 0
-    """Position on a curve; 0 for a single number."""
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Tell a failure of MLflow inside the body as a ConnectionError to the URI."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise ConnectionError(
+            f"tracking needs a server or data base that answers; {uri} has: {error}. "
+            f"Check tracking.uri and MLFLOW_TRACKING_URI; what was written is kept."
+        ) from error
 
 
 def open_tracker(
@@ -49,14 +59,13 @@ def open_tracker(
 
     Raises:
         ConnectionError: nothing answers at the address.
-        ValueError: an experiment of this name was deleted and not yet purged.
+        ValueError: the experiment was deleted.
     """
     # Read when mlflow is imported, which is why the import stands below.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     if uri.startswith("sqlite:///"):
         database = Path(uri.removeprefix("sqlite:///"))
@@ -67,13 +76,8 @@ def open_tracker(
         # MLflow's own models use what SQLAlchemy 2.1 deprecates.
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")
         client = MlflowClient(tracking_uri=uri)
-        try:
+        with answering(uri):
             found = _find_or_make(client, experiment, artifact_root)
-        except MlflowException as error:
-            raise ConnectionError(
-                f"tracking needs a server or data base that answers; {uri} has: "
-                f"{error}. Check tracking.uri and MLFLOW_TRACKING_URI."
-            ) from error
     if found.lifecycle_stage != "active":
         raise ValueError(
             f"tracking needs an active experiment; {experiment!r} at {uri} is deleted. "
@@ -90,15 +94,12 @@ class Tracker:
     experiment_id: str
 
     def start_parent(self, name: str, *, out: str, vote_identity: str) -> str:
-        """Start or continue the run of a whole recipe.
+        """Start or continue the run of a whole recipe; returns its id.
 
         Args:
             name: what people see.
             out: where the recipe writes.
             vote_identity: hash of all that decides the votes.
-
-        Returns:
-            The id of the MLflow run.
         """
         tags = {"diffsmooth.out": out, "diffsmooth.vote_identity": vote_identity}
         return self._start(name, tags)
@@ -106,16 +107,13 @@ class Tracker:
     def start_child(
         self, parent_id: str, *, out: str, sigma: float, vote_identity: str
     ) -> str:
-        """Start or continue the run of one sigma below its parent.
+        """Start or continue the run of one sigma below its parent; returns its id.
 
         Args:
             parent_id: what ``start_parent`` returned.
             out: where the recipe writes.
             sigma: std of the certified noise in [0, 1] pixels.
             vote_identity: hash of all that decides the votes of this sigma.
-
-        Returns:
-            The id of the MLflow run.
         """
         tags = {
             "mlflow.parentRunId": parent_id,

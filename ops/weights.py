@@ -43,6 +43,11 @@ class WeightsRef(BaseModel):
                 f"weights needs exactly one of path, recipe and untrained; "
                 f"it has {named or 'none'}. Name one source."
             )
+        if self.untrained is not None and self.sha256 is not None:
+            raise ValueError(
+                f"weights needs a file for its sha256; it has untrained "
+                f"{self.untrained}. Drop sha256, or name a path or a recipe."
+            )
         return self
 
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import ray
 
 from pipelines.certificates import CERTIFICATES, CertifyStage, blocks_of
+from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import Curve
 from pipelines.ledger import Ledger, read_ledger
 from pipelines.prepare import Job, prepare
@@ -23,7 +24,7 @@ from pipelines.results import (
     write_manifest,
     write_results,
 )
-from pipelines.run_log import RunLog
+from pipelines.run_log import opened_log
 from pipelines.vote import vote
 
 logger = logging.getLogger(__name__)
@@ -52,14 +53,10 @@ def certify(
         OSError: a file is not there, or OUT cannot be written.
     """
     job = prepare(name, settings, out)
-    log = RunLog.open(job)
-    try:
-        curves, ledgers, flips = _all_sigmas(job, log)
-        write_results(job.store, job.recipe, curves)
-        write_manifest(job.store, job.recipe, curves, ledgers, flips=flips)
-        log.finish(curves)
-    finally:
-        log.close()
+    with opened_log(job) as log:
+        spent = [vote(job, run, blocks_of(run)) for run in job.recipe.runs]
+        curves = _certified(job, [one.flips for one in spent])
+        log.finish(curves, spent)
     set_aside = sum(num_set_aside(curve.certificates) for curve in curves)
     if set_aside:
         logger.warning(
@@ -70,19 +67,19 @@ def certify(
     return (SET_ASIDE if set_aside else DONE), curves, job
 
 
-def _all_sigmas(
-    job: Job, log: RunLog
-) -> tuple[list[Curve], list[Ledger], list[float | None]]:
-    """Vote at every sigma, then certify all of them in one stage."""
-    spent = {run.sigma: vote(job, run, blocks_of(run)) for run in job.recipe.runs}
+def _certified(job: Job, flips: Sequence[float | None]) -> list[Curve]:
+    """Certify all sigmas in one stage, and write everything that follows."""
     ledgers = [read_ledger(job.store, run.sigma) for run in job.recipe.runs]
+    for run, ledger in zip(job.recipe.runs, ledgers, strict=True):
+        refuse_mixture_if_strict(ledger, run, job.out)
     certificates = certificates_on_cluster(job, ledgers)
     curves = []
     for run, ledger in zip(job.recipe.runs, ledgers, strict=True):
         own = certificates.filter(pc.equal(certificates["sigma"], run.sigma))
         curves.append(curve_of(job.recipe.name, run, own, ledger))
-        log.sigma_done(run, curves[-1], spent[run.sigma])
-    return curves, ledgers, [spent[run.sigma].flips for run in job.recipe.runs]
+    write_results(job.store, job.recipe, curves)
+    write_manifest(job.store, job.recipe, curves, ledgers, flips=flips)
+    return curves
 
 
 def certificates_on_cluster(job: Job, ledgers: Sequence[Ledger]) -> pa.Table:

@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 FAILED = 1
 """Exit status of a run that was refused or failed."""
 
+SET_ASIDE = 3
+"""Exit status of a run in which images were set aside."""
+
+USAGE = 2
+"""What the command line parser exits with."""
+
 RecipeName = Annotated[
     str,
     typer.Argument(metavar="RECIPE", help="Packaged recipe or path to a YAML file."),
@@ -99,15 +105,22 @@ def report(
     """Rebuild certificates, tables and curves from the votes of one or more runs."""
     with _refusals_told(verbose):
         from pipelines.rebuild import rebuild
-        from pipelines.summary import print_summary
+        from pipelines.results import num_set_aside
+        from pipelines.summary import OUT_PLACES, REPORT_PLACES, print_report
 
         curves, store = rebuild(uris, settings or [], out)
-        print_summary(curves, store, None)
+        alone = len(uris) == 1 and out is None
+        print_report(curves, store, {**(OUT_PLACES if alone else {}), **REPORT_PLACES})
+        if any(num_set_aside(curve.certificates) for curve in curves):
+            raise typer.Exit(SET_ASIDE)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; a wrong word on it is a refusal like any other."""
+    try:
+        app()
+    except SystemExit as leave:
+        sys.exit(FAILED if leave.code == USAGE else leave.code)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from infra.sources.entry import Entry
 from pipelines.ledger import VOTES, Ledger
 from pipelines.recipe import Run
 from pipelines.units import Job, Unit
+from pipelines.worker import library_versions
 
 logger = logging.getLogger(__name__)
 
@@ -29,53 +30,83 @@ NONE = "{}"
 """Conditions of a block that no network has seen."""
 
 
-def other_conditions(ledger: Ledger, run: Run) -> list[str]:
-    """Return the conditions of stored votes that the run's settings rule out.
+def other_conditions(ledger: Ledger, run: Run, *, use_gpu: bool) -> list[str]:
+    """Return the conditions of stored votes that the run would not have now.
 
     Args:
         ledger: votes that exist.
         run: that would continue them.
+        use_gpu: whether its networks get an accelerator; which one, workers know.
     """
-    stored = set(ledger.votes["conditions"].to_pylist()) - {NONE}
-    ours = {"batch": run.batch, "compile": run.compile}
-    return sorted(c for c in stored if not ours.items() <= json.loads(c).items())
+    ours = {"batch": run.batch, "compile": run.compile, **library_versions()}
+
+    def differs(stored: dict) -> bool:
+        on_gpu = stored.get("device") != "cpu"
+        return on_gpu != use_gpu or not ours.items() <= stored.items()
+
+    return [c for c in stored_conditions(ledger) if differs(json.loads(c))]
 
 
-def refuse_if_strict(ledger: Ledger, run: Run, where: str) -> None:
+def stored_conditions(ledger: Ledger) -> list[str]:
+    """Return the different conditions of a ledger's votes, sorted."""
+    return sorted(set(ledger.votes["conditions"].to_pylist()) - {NONE})
+
+
+def refuse_if_strict(others: Sequence[str], run: Run, where: str) -> None:
     """Refuse to mix votes of different conditions where a run forbids it.
 
     Args:
-        ledger: votes that exist.
-        run: that would continue them.
+        others: from :func:`other_conditions`.
+        run: that would continue the votes.
         where: OUT, for the error.
 
     Raises:
         ValueError: the run is strict and votes were made under other conditions.
     """
-    others = other_conditions(ledger, run)
     if run.strict and others:
         raise ValueError(
-            f"certify needs votes of one batch shape and compile mode under strict: "
-            f"true; {where} has votes made under {', '.join(others)}, now it is batch "
-            f"{run.batch}, compile {run.compile}. Set them back, or strict: false."
+            f"certify needs votes of one batch shape, compile mode, device and "
+            f"libraries under strict: true; {where} has votes made under "
+            f"{', '.join(others)}, now it is batch {run.batch}, compile "
+            f"{run.compile}. Set them back, or strict: false."
+        )
+
+
+def refuse_mixture_if_strict(ledger: Ledger, run: Run, where: str) -> None:
+    """Refuse to certify from votes of several conditions where a run forbids it.
+
+    Args:
+        ledger: all votes of the run's sigma.
+        run: that would certify.
+        where: OUT, for the error.
+
+    Raises:
+        ValueError: the run is strict and the votes are mixed.
+    """
+    stored = stored_conditions(ledger)
+    if run.strict and len(stored) > 1:
+        raise ValueError(
+            f"A strict run needs votes of one device, batch shape, compile mode and "
+            f"libraries; {where} has {', '.join(stored)} at sigma {run.sigma:g}. Take "
+            f"another --out, or strict: false."
         )
 
 
 def unit_to_try_again(
-    ledger: Ledger, run: Run, entries: Sequence[Entry]
+    ledger: Ledger, others: Sequence[str], entries: Sequence[Entry]
 ) -> Unit | None:
     """Return some stored blocks of other conditions, to be voted once more.
 
     Args:
         ledger: votes that exist.
-        run: that would continue them.
+        others: from :func:`other_conditions`.
         entries: images asked for.
 
     Returns:
         ``None`` if all votes were made under the run's conditions.
     """
-    others = pa.array(other_conditions(ledger, run), pa.string())
-    votes = ledger.votes.filter(pc.is_in(ledger.votes["conditions"], others))
+    listed = pa.array(others, pa.string())
+    votes = ledger.votes.filter(pc.is_in(ledger.votes["conditions"], listed))
     by_key = {entry.key: entry for entry in entries}
     rows = votes.select(["image_key", "stream", "block"]).to_pylist()
     jobs = [

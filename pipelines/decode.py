@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from infra.images import Source, UnreadableImage, decode, digest
 from infra.object_store import open_store
 from infra.sources.entry import Entry
+from ops.pixels import require_unit
 from ops.vote.add_noise import CLEAN, num_copies
 from pipelines.ledger import VOTES, commit
 from pipelines.recipe import Run
@@ -49,11 +51,12 @@ class DecodeUnits:
         for entry, content in zip(unit.entries, contents, strict=True):
             digests[entry.key] = digest(content)
             try:
-                images[entry.key] = decode(
-                    content, self.run.data.preprocess, key=entry.key
-                )
+                image = decode(content, self.run.data.preprocess, key=entry.key)
             except UnreadableImage as error:
                 failures[entry.key] = str(error)
+            else:
+                require_unit(torch.from_numpy(image), entry.key)
+                images[entry.key] = image
         if failures:
             self._set_aside(unit, digests, failures)
         kept = tuple(job for job in unit.jobs if job.entry.key not in failures)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store
 from infra.tables import from_bytes, to_bytes
-from pipelines.identity import Identity, canonical, differences, digest
+from pipelines.identity import Identity, canonical, differences
 from pipelines.units import BlockKey
 
 COUNT = pa.struct([("class", pa.int32()), ("count", pa.int32())])
@@ -208,8 +208,3 @@ def num_votes(votes: pa.Table, stream: str | None = None) -> int:
     counted = pc.list_flatten(votes["counts"])
     valid = pc.sum(pc.struct_field(counted, "count")).as_py() or 0
     return valid + (pc.sum(votes["invalid"]).as_py() or 0)
-
-
-def identity_digest(facts: Mapping[str, str]) -> str:
-    """Return the digest of the vote identity that a file's facts hold."""
-    return digest(json.loads(facts["vote_identity"]))

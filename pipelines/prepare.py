@@ -4,12 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import yaml
 
 from infra import cluster
 from infra.images import UnreadableImage, decode, select
 from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
+from infra.tables import to_bytes
 from infra.tracking_address import resolve_uri
 from pipelines.decode import entry_digests
 from pipelines.identity import vote_identity
@@ -21,7 +23,7 @@ from pipelines.ledger import (
 )
 from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.recipe_file import Raw
-from pipelines.weights import resolve, training_recipes, try_out
+from pipelines.weights import require_files, resolve, training_recipes, try_out
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
         out,
     )
     if training_recipes(recipe):
+        require_files(recipe)
         cluster.start(first.ray.address)
     recipe = resolve(recipe)
     digests = entry_digests(first.data.source, entries)
@@ -93,7 +96,29 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     _try_first_image(recipe, entries)
     cluster.start(first.ray.address)
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
+    store.write("images.parquet", images_table(job))
     return job
+
+
+def images_table(job: Job) -> bytes:
+    """Return which images a job asks for, as Parquet: key, label, sha256.
+
+    Args:
+        job: whose images.
+    """
+    rows = [
+        {"image_key": e.key, "label": e.label, "sha256": job.digests[e.key]}
+        for e in job.entries
+    ]
+    schema = pa.schema(
+        [
+            ("image_key", pa.string()),
+            ("label", pa.int32()),
+            ("sha256", pa.string()),
+        ]
+    )
+    subset = job.recipe.runs[0].data.subset
+    return to_bytes(pa.Table.from_pylist(rows, schema), {"subset": subset})
 
 
 def continued_ledger(job: Job, run: Run) -> Ledger:

@@ -7,13 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.object_store import Store, open_store
+from infra.tables import from_bytes
+from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import Curve
 from pipelines.identity import vote_identity
 from pipelines.ledger import Ledger, ledger_of, read_ledger, require_identity
-from pipelines.recipe import Recipe, build_recipe
+from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
 from pipelines.report import render
 from pipelines.results import (
@@ -35,7 +38,7 @@ def rebuild(
     Args:
         uris: OUT of one or more runs.
         settings: ``field=value`` each, of what the vote identity does not hold.
-        out: where several runs' report goes; ``None``: ``runs/report``.
+        out: where the common report goes; ``None``: ``runs/report`` for several runs.
 
     Returns:
         All curves, and the store their common report lies in.
@@ -45,7 +48,7 @@ def rebuild(
     """
     stores = [open_store(uri) for uri in uris]
     rebuilt = [_rebuild_one(store, settings) for store in stores]
-    if len(stores) == 1:
+    if len(stores) == 1 and out is None:
         return rebuilt[0], stores[0]
     curves = _told_apart(rebuilt, stores)
     together = open_store(out or "runs/report")
@@ -74,13 +77,15 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
     for run in recipe.runs:
         ledger = read_ledger(store, run.sigma)
         require_identity(ledger, vote_identity(run), store.url)
-        labels = _labels(ledger)
+        refuse_mixture_if_strict(ledger, run, store.url)
+        labels = _labels(store, ledger)
         if not labels:
             raise ValueError(
                 f"report needs votes; {store.url} has none at sigma {run.sigma:g}. "
                 f"Run diffsmooth certify there first."
             )
         certificates = certificates_of(ledger, labels, run)
+        _require_some_complete(certificates, run, store.url)
         curves.append(curve_of(recipe.name, run, certificates, ledger))
         ledgers.append(ledger)
     write_results(store, recipe, curves)
@@ -88,9 +93,22 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
     return curves
 
 
-def _labels(ledger: Ledger) -> dict[str, int]:
-    """Return the true class of every image that has votes towards a certificate."""
-    asked = ledger.votes.filter(pc.not_equal(ledger.votes["stream"], "predict"))
+def _require_some_complete(certificates: pa.Table, run: Run, where: str) -> None:
+    incomplete = pc.equal(certificates["reason"], "incomplete")
+    if pc.all(incomplete).as_py():
+        raise ValueError(
+            f"report needs {run.sampling.num_select} + {run.sampling.num_estimate} "
+            f"votes of an image; {where} has them for none of {len(certificates)} at "
+            f"sigma {run.sigma:g}. Run diffsmooth certify there, or ask for fewer."
+        )
+
+
+def _labels(store: Store, ledger: Ledger) -> dict[str, int]:
+    """Return the true class of every image asked for, or of all that have votes."""
+    if store.exists("images.parquet"):
+        asked, _ = from_bytes(store.read("images.parquet"), store.url)
+    else:
+        asked = ledger.votes.filter(pc.not_equal(ledger.votes["stream"], "predict"))
     pairs = asked.group_by(["image_key", "label"]).aggregate([]).to_pylist()
     return {row["image_key"]: row["label"] for row in pairs}
 
@@ -114,8 +132,17 @@ def stored_recipe(store: Store, settings: Sequence[str]) -> Recipe:
     facts = ledger_of(store, names).metadata
     raw = _raw_recipe(store, [json.loads(fact["recipe"]) for fact in facts])
     for setting in settings:
+        _refuse_other_images(setting)
         apply_setting(raw, setting)
     return build_recipe(raw, facts[0]["name"])
+
+
+def _refuse_other_images(setting: str) -> None:
+    if setting.startswith("data"):
+        raise ValueError(
+            f"report needs the images that certify was asked for; --set has {setting}. "
+            f"Run diffsmooth certify with it; votes that are there are kept."
+        )
 
 
 def _raw_recipe(store: Store, runs: Sequence[Raw]) -> Raw:

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from typing import Any, Literal, Self, TypeVar
+import re
+from typing import Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -27,6 +28,8 @@ from pipelines.sampling import Sampling
 logger = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16", "float16"]
+
+_SCIENTIFIC = re.compile(r"[+-]?[0-9.]+[eE][+-]?[0-9]+")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -166,19 +169,27 @@ def _sigmas(raw: Raw, name: str) -> list[float]:
     listed = raw.get("sigma")
     several = (listed or [None]) if isinstance(listed, list) else [listed]
     sigmas = [_sigma(one, name) for one in several]
-    if len(set(sigmas)) != len(sigmas):
+    if len({f"{sigma:g}" for sigma in sigmas}) != len(sigmas):
         raise ValueError(
-            f"Recipe {name} needs each sigma once; sigma has {listed}. "
-            f"List different values."
+            f"Recipe {name} needs each sigma once, told apart by six digits; sigma "
+            f"has {listed}. List different values."
         )
     return sigmas
 
 
-def _sigma(value: Any, name: str) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
+def _sigma(value: object, name: str) -> float:
+    number = _number(value)
+    if number is None or not 0 < number < math.inf:
         raise ValueError(
             f"Recipe {name} needs sigma above 0, in units of the [0, 1] pixel "
             f"range; it has {value!r}. Usual are 0.25, 0.5 and 1.0."
         )
+    return number
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
+        return float(value)  # YAML reads 1e-1 as a text
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
     return float(value)

@@ -122,6 +122,11 @@ def apply_setting(raw: Raw, setting: str) -> None:
             f"Write for example --set sampling.num_estimate=1000."
         )
     *parents, last = path.strip().split(".")
+    if "per_sigma" in parents:
+        raise ValueError(
+            f"--set needs per_sigma as a whole; it has {setting!r}. Write "
+            f"--set {path[: path.index('.per_sigma')]}='{{per_sigma: {{0.25: ...}}}}'."
+        )
     target = raw
     for parent in parents:
         target = target.setdefault(parent, {})

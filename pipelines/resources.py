@@ -36,7 +36,7 @@ class Stages(Part):
     count_votes: StageResources = StageResources()
     """Counting."""
 
-    unit_votes: PositiveInt = 10_000
+    unit_votes: PositiveInt = 2_000
     """Votes in a work unit at most: what is lost if a worker dies."""
 
 

@@ -88,14 +88,28 @@ def write_manifest(
         flips: one per sigma: share of votes that flip between conditions that were
             mixed just now, ``None`` where none were.
     """
-    runs = [
-        {**_run_facts(run, curve, ledger), "share_of_votes_that_flip": share}
-        for run, curve, ledger, share in zip(
-            recipe.runs, curves, ledgers, flips, strict=True
-        )
-    ]
+    before = _runs_before(store)
+    runs = []
+    rows = zip(recipe.runs, curves, ledgers, flips, strict=True)
+    for run, curve, ledger, share in rows:
+        facts, old = _run_facts(run, curve, ledger), before.get(run.sigma, {})
+        kept = old.get("share_of_votes_that_flip") if share is None else share
+        claims = [c for c in old.get("claims", []) if c != facts["analysis"]]
+        more = {
+            "share_of_votes_that_flip": kept,
+            "claims": [*claims, facts["analysis"]],
+        }
+        runs.append({**facts, **more})
     manifest = {"recipe": recipe.name, "runs": runs, **provenance()}
     store.write("manifest.json", json.dumps(manifest, indent=2).encode())
+
+
+def _runs_before(store: Store) -> dict[float, dict]:
+    """Return what an earlier manifest says of each sigma."""
+    if not store.exists("manifest.json"):
+        return {}
+    earlier = json.loads(store.read("manifest.json"))
+    return {facts["sigma"]: facts for facts in earlier["runs"]}
 
 
 def _run_facts(run: Run, curve: Curve, ledger: Ledger) -> dict:

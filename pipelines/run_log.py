@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Self
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from infra.provenance import provenance
-from infra.tracking import Metric, Tracker, open_tracker
+from infra.tracking import Metric, Tracker, answering, open_tracker
 from infra.tracking_address import resolve_artifacts, resolve_uri
 from pipelines.curve import Curve, metrics
 from pipelines.identity import digest, vote_identity
@@ -16,69 +17,37 @@ from pipelines.recipe import Run
 from pipelines.report import render
 from pipelines.vote import Spent
 
+logger = logging.getLogger(__name__)
 
-@dataclass
+
+@dataclass(frozen=True)
 class RunLog:
     """The MLflow runs of one job, started or continued."""
-
-    uri: str
-    """Tracking URI in use."""
 
     job: Job
     tracker: Tracker
     parent: str
-    children: dict[float, str] = field(default_factory=dict)
-    succeeded: bool = False
 
-    @classmethod
-    def open(cls, job: Job) -> Self:
-        """Start or continue the parent run of a job.
+    def finish(self, curves: Sequence[Curve], spent: Sequence[Spent]) -> None:
+        """Log every sigma and the report's files, and end the parent run.
 
         Args:
-            job: whose recipe says where to log.
+            curves: one per sigma.
+            spent: on voting just now, one per sigma.
         """
-        folder = job.store.local_path
-        parent_folder = None if folder is None else folder.parent
-        uri = resolve_uri(job.recipe.runs[0].tracking.uri, parent_folder)
-        data = job.recipe.runs[0].data
-        tracker = open_tracker(
-            uri,
-            experiment=f"diffsmooth {data.source.name}",
-            artifact_root=resolve_artifacts(uri, parent_folder),
-        )
-        identities = [digest(vote_identity(run)) for run in job.recipe.runs]
-        parent = tracker.start_parent(
-            job.recipe.name,
-            out=job.store.url,
-            vote_identity=digest({"runs": identities}),
-        )
-        tracker.log_params(parent, {"recipe": job.recipe.name, "out": job.store.url})
-        tracker.log_data_set(
-            parent,
-            data.source.name,
-            digest=_digest_of_images(job),
-            description=data.model_dump(mode="json"),
-        )
-        source = provenance()["source"] or {}
-        tracker.set_tags(parent, {f"git.{k}": str(v) for k, v in source.items()})
-        tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))
-        return cls(uri=uri, job=job, tracker=tracker, parent=parent)
+        for run, curve, one in zip(self.job.recipe.runs, curves, spent, strict=True):
+            self._log_sigma(run, curve, one)
+        for name, content in render(curves).items():
+            self.tracker.log_bytes(self.parent, f"report/{name}", content)
+        self.tracker.finish(self.parent, succeeded=True)
 
-    def sigma_done(self, run: Run, curve: Curve, spent: Spent) -> None:
-        """Log one sigma: parameters, certified accuracy, votes per second.
-
-        Args:
-            run: at this sigma.
-            curve: its certificates.
-            spent: on voting just now.
-        """
+    def _log_sigma(self, run: Run, curve: Curve, spent: Spent) -> None:
         child = self.tracker.start_child(
             self.parent,
             out=self.job.store.url,
             sigma=run.sigma,
             vote_identity=digest(vote_identity(run)),
         )
-        self.children[run.sigma] = child
         self.tracker.log_params(child, run.model_dump(mode="json"))
         values = metrics(curve)
         if spent.votes:
@@ -88,19 +57,62 @@ class RunLog:
         self.tracker.log_metrics(child, [Metric(k, v) for k, v in values.items()])
         self.tracker.finish(child, succeeded=True)
 
-    def finish(self, curves: Sequence[Curve]) -> None:
-        """Log the report's files with the parent run.
+    def fail(self) -> None:
+        """End the parent run as failed; what went wrong matters more than this."""
+        try:
+            with answering("MLflow"):
+                self.tracker.finish(self.parent, succeeded=False)
+        except ConnectionError as error:
+            logger.warning("The run stays open in MLflow. %s", error)
 
-        Args:
-            curves: one per sigma.
-        """
-        for name, content in render(curves).items():
-            self.tracker.log_bytes(self.parent, f"report/{name}", content)
-        self.succeeded = True
 
-    def close(self) -> None:
-        """End the parent run, as failed unless it was finished."""
-        self.tracker.finish(self.parent, succeeded=self.succeeded)
+@contextmanager
+def opened_log(job: Job) -> Iterator[RunLog]:
+    """Start or continue the MLflow runs of a job, which fail if the body does.
+
+    Args:
+        job: whose recipe says where to log.
+
+    Yields:
+        The log.
+
+    Raises:
+        ConnectionError: MLflow does not answer.
+    """
+    folder = job.store.local_path
+    parent_folder = None if folder is None else folder.parent
+    uri = resolve_uri(job.recipe.runs[0].tracking.uri, parent_folder)
+    with answering(uri):
+        log = _open(job, uri, resolve_artifacts(uri, parent_folder))
+        finished = False
+        try:
+            yield log
+            finished = True
+        finally:
+            if not finished:
+                log.fail()
+
+
+def _open(job: Job, uri: str, artifact_root: str | None) -> RunLog:
+    data = job.recipe.runs[0].data
+    tracker = open_tracker(
+        uri, experiment=f"diffsmooth {data.source.name}", artifact_root=artifact_root
+    )
+    identities = [digest(vote_identity(run)) for run in job.recipe.runs]
+    parent = tracker.start_parent(
+        job.recipe.name, out=job.store.url, vote_identity=digest({"runs": identities})
+    )
+    tracker.log_params(parent, {"recipe": job.recipe.name, "out": job.store.url})
+    tracker.log_data_set(
+        parent,
+        data.source.name,
+        digest=_digest_of_images(job),
+        description=data.model_dump(mode="json"),
+    )
+    source = provenance()["source"] or {}
+    tracker.set_tags(parent, {f"git.{k}": str(v) for k, v in source.items()})
+    tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))
+    return RunLog(job, tracker, parent)
 
 
 def _votes_per_image(run: Run) -> int:

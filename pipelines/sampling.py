@@ -3,8 +3,10 @@
 import math
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
+from ops.certify.clopper_pearson import fewest_votes
 from pipelines.part import Part
 
 
@@ -17,8 +19,8 @@ class Sampling(Part):
     num_estimate: PositiveInt = 10_000
     """Draws spent on bounding its probability (N)."""
 
-    num_predict: PositiveInt = 1_000
-    """Draws spent on one prediction."""
+    num_predict: PositiveInt | None = None
+    """Draws spent on one prediction; ``None``: ten blocks."""
 
     block: PositiveInt = 100
     """Draws of one key: the unit of noise, counting and saving."""
@@ -28,9 +30,9 @@ class Sampling(Part):
 
     @model_validator(mode="after")
     def _whole_blocks(self) -> Self:
-        for name in ("num_select", "num_estimate"):
+        for name in ("num_select", "num_estimate", "num_predict"):
             draws = getattr(self, name)
-            if draws % self.block:
+            if draws is not None and draws % self.block:
                 raise ValueError(
                     f"sampling needs whole blocks of {self.block} draws; "
                     f"{name} has {draws}. Take {self._round_up(draws)}, or another "
@@ -40,7 +42,8 @@ class Sampling(Part):
 
     @model_validator(mode="after")
     def _can_certify_something(self) -> Self:
-        least = math.ceil(math.log(self.failure_probability) / math.log(0.5))
+        asked = self.failure_probability
+        least = int(fewest_votes(np.zeros(1), failure_probability=asked)[0])
         if self.num_estimate < least:
             raise ValueError(
                 f"sampling needs num_estimate >= {least} to certify anything at "

@@ -3,7 +3,7 @@
 # pyright: reportAttributeAccessIssue=false
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,31 +15,44 @@ from infra.tracking_address import resolve_uri
 from pipelines.curve import Curve
 from pipelines.report import summary_table
 
+OUT_PLACES = {"votes": "votes/", "certificates": "certificates.parquet"}
+REPORT_PLACES = {
+    "tables": "report/table.md",
+    "curve": "report/curve.png",
+    "page": "report/index.html",
+}
+
 
 def print_summary(
     curves: Sequence[Curve], store: Store, tracking_uri: str | None
 ) -> None:
-    """Print the table of certified accuracy, and where everything lies.
+    """Print the table of certified accuracy of one run, and where everything lies.
 
     Args:
         curves: what was certified.
         store: of OUT.
         tracking_uri: of the recipe.
     """
-    console = Console()
-    console.print(summary_table(curves))
+    print_report(curves, store, {**OUT_PLACES, **REPORT_PLACES})
     folder = store.local_path
     uri = resolve_uri(tracking_uri, None if folder is None else folder.parent)
-    places = {
-        "votes": "votes/",
-        "certificates": "certificates.parquet",
-        "tables": "report/table.md",
-        "curve": "report/curve.png",
-        "page": "report/index.html",
-    }
+    Console().print(f"{'MLflow':<13} {uri}", soft_wrap=True, highlight=False)
+
+
+def print_report(
+    curves: Sequence[Curve], store: Store, places: Mapping[str, str]
+) -> None:
+    """Print the table of certified accuracy, and where some files lie.
+
+    Args:
+        curves: what was certified.
+        store: where the files lie.
+        places: names of the files, by what they are.
+    """
+    console = Console()
+    console.print(summary_table(curves))
     for what, name in places.items():
         console.print(f"{what:<13} {store.url}/{name}", soft_wrap=True, highlight=False)
-    console.print(f"{'MLflow':<13} {uri}", soft_wrap=True, highlight=False)
 
 
 def print_predictions(predictions: pa.Table, store: Store) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra import cluster
 from pipelines.allotment import Allotment, allot
@@ -11,6 +11,7 @@ from pipelines.conditions import (
     other_conditions,
     refuse_if_strict,
     share_of_flips,
+    stored_conditions,
     unit_to_try_again,
 )
 from pipelines.identity import vote_identity
@@ -19,7 +20,7 @@ from pipelines.plans import Work, cast_votes, votes_again
 from pipelines.prepare import Job, continued_ledger
 from pipelines.progress import watched
 from pipelines.recipe import Run
-from pipelines.units import missing_jobs, plan_units
+from pipelines.units import Unit, missing_jobs, plan_units
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,10 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
     if not missing:
         logger.info("sigma %g: all votes are there.", run.sigma)
         return Spent()
-    refuse_if_strict(ledger, run, job.out)
     stages = allot(run, cluster.capacity())
+    use_gpu = any(stage.gpus for stage in stages.values())
+    others = other_conditions(ledger, run, use_gpu=use_gpu)
+    refuse_if_strict(others, run, job.out)
     units = plan_units(
         missing,
         block=run.sampling.block,
@@ -63,7 +66,7 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
         num_actors=max(stage.actors for stage in stages.values()),
     )
     work = Work(run, units, job.out, _metadata(job, run))
-    flips = _flips(job, run, ledger, stages)
+    flips = _flips(work, ledger, unit_to_try_again(ledger, others, job.entries), stages)
     before, began = num_votes(ledger.votes), time.monotonic()
     with watched(job.store, run, job.labels, _votes_wanted(job, run, blocks)) as tally:
         cast_votes(work, stages)
@@ -76,22 +79,20 @@ def _metadata(job: Job, run: Run) -> dict[str, str]:
 
 
 def _flips(
-    job: Job, run: Run, ledger: Ledger, stages: Mapping[str, Allotment]
+    work: Work, ledger: Ledger, unit: Unit | None, stages: Mapping[str, Allotment]
 ) -> float | None:
     """Measure how many votes flip, if OUT is about to mix conditions."""
-    unit = unit_to_try_again(ledger, run, job.entries)
     if unit is None:
         return None
-    again = votes_again(Work(run, [unit], job.out, _metadata(job, run)), stages)
+    again = votes_again(replace(work, units=[unit]), stages)
     flips = share_of_flips(ledger.votes, again)
     logger.warning(
-        "sigma %g: %s mixes votes made under %s with batch %d, compile %s; of the "
-        "votes cast again, at least %.2g %% flip.",
-        run.sigma,
-        job.out,
-        ", ".join(other_conditions(ledger, run)),
-        run.batch,
-        run.compile,
+        "sigma %g: %s mixes votes made under %s with %s; of the votes cast again, at "
+        "least %.2g %% flip.",
+        work.run.sigma,
+        work.out,
+        ", ".join(stored_conditions(ledger)),
+        again["conditions"][0].as_py(),
         100 * flips,
     )
     return flips

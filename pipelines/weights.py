@@ -32,6 +32,22 @@ def training_recipes(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(named))
 
 
+def require_files(recipe: Recipe) -> None:
+    """Refuse a recipe whose files are missing or others, before anything is trained.
+
+    Args:
+        recipe: as loaded.
+
+    Raises:
+        ValueError: a file is another than the one whose sha256 the recipe names.
+        FileNotFoundError: a file is not there.
+    """
+    for run in recipe.runs:
+        for reference in references(run).values():
+            if reference.path is not None:
+                _resolve_reference(reference, {})
+
+
 def resolve(recipe: Recipe) -> Recipe:
     """Return a recipe whose weights are files with digests; train what is missing.
 
@@ -62,7 +78,8 @@ def _resolve_reference(reference: WeightsRef, trained: dict) -> WeightsRef:
     if reference.untrained is not None:
         return reference
     if reference.recipe is not None:
-        reference = WeightsRef(path=str(trained[reference.recipe]))
+        path = str(trained[reference.recipe])
+        reference = WeightsRef(path=path, sha256=reference.sha256)
     assert reference.path is not None  # one of the three is set, and two were handled
     try:
         found = digest(reference.path)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import torch
 
@@ -9,6 +10,14 @@ from infra.weights.digest import digest
 from infra.weights.load import load
 from ops.columns import Worker
 from ops.weights import Weights, WeightsRef
+
+_LIBRARIES = ("torch", "diffusers", "timm", "pillow")
+"""Whose versions may move a score's last bits, or a timm model's resize."""
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what turns an image into a vote."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class WorkerSettings:
                 "batch": self.batch,
                 "compile": self.compiled,
                 "device": device,
-                "torch": torch.__version__,
+                **library_versions(),
             },
             sort_keys=True,
         )

@@ -1,6 +1,7 @@
 """What identifies weights: the sha256 of their bytes."""
 
 import hashlib
+import os
 from pathlib import Path
 
 
@@ -16,19 +17,29 @@ def digest(path: str | Path) -> str:
         64 hexadecimal digits.
 
     Raises:
-        FileNotFoundError: there is nothing at the path.
+        FileNotFoundError: there is nothing at the path, or an empty folder.
     """
     path = Path(path).expanduser()
     if not path.is_dir():
         return _digest_of_file(path)
+    names = sorted(_visible(path))
+    if not names:
+        raise FileNotFoundError(
+            f"Weights need files; the folder {path} has none. Correct weights.path."
+        )
     total = hashlib.sha256()
-    for name in sorted(_visible(path)):
+    for name in names:
         total.update(f"{name}\0{_digest_of_file(path / name)}\n".encode())
     return total.hexdigest()
 
 
 def _visible(folder: Path) -> list[str]:
-    names = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    # Links are followed, for what is read through them is part of the weights.
+    names = [
+        (Path(place) / file).relative_to(folder)
+        for place, _, files in os.walk(folder, followlinks=True)
+        for file in files
+    ]
     return [
         name.as_posix()
         for name in names

@@ -31,7 +31,7 @@ _SUM_SLACK = 1e-3
 class Local(BaseModel):
     """The noises over which the classifier is smoothed around a purified copy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     sigma: Annotated[float, Field(ge=0)]
     """Std of the local noise (sigma'), in [0, 1] pixels."""

@@ -1,11 +1,15 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from infra.object_store import open_store
+from infra.tables import from_bytes, to_bytes
 from pipelines.ledger import read_ledger
 from pipelines.prepare import resolved_yaml
 from pipelines.rebuild import rebuild, stored_recipe
@@ -90,11 +94,62 @@ def test_fewer_votes_than_there_are_may_be_certified(finished: Path) -> None:
     assert "incomplete" not in curves[0].column("reason")
 
 
-def test_more_votes_than_there_are_certify_nothing(finished: Path) -> None:
-    curves, _ = rebuild([str(finished)], ["sampling.num_estimate=30"], None)
+def test_more_votes_than_any_image_has_are_refused(finished: Path) -> None:
+    with pytest.raises(ValueError, match="has them for none of 3"):
+        rebuild([str(finished)], ["sampling.num_estimate=30"], None)
 
-    assert set(curves[0].column("reason")) == {"incomplete"}
-    assert curves[0].radius.max() == 0
+
+def test_images_asked_for_whose_votes_are_missing_have_radius_0(
+    finished: Path,
+) -> None:
+    asked = [{"image_key": "digits_9999", "label": 3, "sha256": "0"}]
+    before = pq.read_table(finished / "certificates.parquet")
+    keys = before.select(["image_key", "label"]).to_pylist()
+    rows = asked + [{**row, "sha256": "0"} for row in keys]
+    (finished / "images.parquet").write_bytes(
+        to_bytes(
+            pa.Table.from_pylist(rows)
+            .group_by(["image_key", "label", "sha256"])
+            .aggregate([]),
+            {},
+        )
+    )
+
+    rebuild([str(finished)], [], None)
+
+    table = pq.read_table(finished / "certificates.parquet").to_pylist()
+    manifest = json.loads((finished / "manifest.json").read_text())
+    lost = [row for row in table if row["image_key"] == "digits_9999"]
+    assert [(row["radius"], row["reason"]) for row in lost] == [(0.0, "incomplete")] * 2
+    assert manifest["runs"][0]["images_asked_for"] == 4
+    assert manifest["runs"][0]["images_done"] == 3
+
+
+def test_every_claim_read_off_the_same_votes_is_listed(finished: Path) -> None:
+    rebuild([str(finished)], [], None)
+    rebuild([str(finished)], ["sampling.failure_probability=0.01"], None)
+    rebuild([str(finished)], ["sampling.failure_probability=0.01"], None)
+
+    manifest = json.loads((finished / "manifest.json").read_text())
+    claims = manifest["runs"][0]["claims"]
+    assert [claim["failure_probability"] for claim in claims] == [0.001, 0.01]
+
+
+def test_other_images_are_not_a_matter_of_report(finished: Path) -> None:
+    with pytest.raises(ValueError, match="images that certify was asked for"):
+        rebuild([str(finished)], ["data.subset=first:1"], None)
+
+
+def test_a_strict_run_takes_no_mixture(finished: Path) -> None:
+    file = sorted((finished / "votes" / "sigma_0.25").iterdir())[0]
+    votes, facts = from_bytes(file.read_bytes(), "votes")
+    index = votes.schema.get_field_index("conditions")
+    other = pa.array(['{"batch": 7, "device": "another"}'] * len(votes))
+    changed = votes.set_column(index, "conditions", other)
+    file.write_bytes(to_bytes(changed, dict(facts)))
+
+    with pytest.raises(ValueError, match="another"):
+        rebuild([str(finished)], ["strict=true"], None)
 
 
 def test_what_votes_depend_on_may_not_change(finished: Path) -> None:

@@ -1,8 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,31 +78,3 @@ def test_another_batch_shape_may_join_and_says_how_many_votes_flip(
     assert "mixes votes" in caplog.text
     assert 0 <= run["share_of_votes_that_flip"] < 0.01
     assert len(run["conditions"]) == 2
-
-
-def test_an_interrupted_run_keeps_its_votes_and_says_how_to_go_on(
-    ray_cluster: None, runs: Path, recipe_file: Path, undisturbed: Path
-) -> None:
-    out = runs / "interrupted"
-    command = [
-        *(sys.executable, "-c", "from pipelines.cli import main; main()"),
-        *("certify", str(recipe_file), "--out", str(out)),
-        *("--set", "ray.address=auto", "--set", "stages.unit_votes=100"),
-    ]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not list(out.glob("votes/*/*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=120)
-    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
-
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-
-    assert first.returncode == 1
-    assert "What was written is kept" in told
-    assert f"--out {out}" in told
-    assert kept
-    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
-    assert "certified" in again.stderr
-    assert certificates(out) == certificates(undisturbed)

@@ -42,12 +42,19 @@ def _sentence(problem: dict[str, Any], model: type[BaseModel], recipe: str) -> s
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _unknown_kind(problem, field, recipe)
     if kind == "value_error":
-        where = f"{recipe}, {field}" if field else recipe
-        return f"Recipe {where}: {problem['ctx']['error']}"
+        return f"Recipe {recipe}: {_placed(str(problem['ctx']['error']), field)}"
     return (
         f"Recipe {recipe} needs {field!r} to fit: {problem['msg'].lower()}; "
         f"it has {value!r}. Set it with --set {field}=..."
     )
+
+
+def _placed(sentence: str, field: str) -> str:
+    """Return what a part says of itself, with the path to the part, once."""
+    last = field.rpartition(".")[2]
+    if sentence.startswith(f"{last} "):
+        return f"{field.removesuffix(last)}{sentence}"
+    return f"{field}: {sentence}" if field else sentence
 
 
 def _unknown_kind(problem: dict[str, Any], field: str, recipe: str) -> str:

@@ -1,10 +1,10 @@
 """The ResNets of the CIFAR literature, of 6n + 2 layers."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, PositiveInt, model_validator
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 from torch import nn
 from torch.nn import functional
 
@@ -45,7 +45,7 @@ class CifarResnet(BaseModel, frozen=True, extra="forbid"):
     input: InputLayer
     """What happens to the pixels first."""
 
-    num_classes: PositiveInt = 10
+    num_classes: Annotated[int, Field(ge=2)] = 10
     """Classes it tells apart."""
 
     @model_validator(mode="after")

@@ -1,9 +1,9 @@
 """A small convolutional network for the 8 x 8 digits."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, PositiveInt
+from pydantic import BaseModel, Field
 from torch import nn
 
 from ops.classify.input_layer import InputLayer
@@ -30,7 +30,7 @@ class DigitsCnn(BaseModel, frozen=True, extra="forbid"):
     input: InputLayer = InputLayer(kind="none")
     """What happens to the pixels first."""
 
-    num_classes: PositiveInt = 10
+    num_classes: Annotated[int, Field(ge=2)] = 10
     """Classes it tells apart."""
 
     def open(self, worker: Worker) -> Callable[[Images], Logits]:

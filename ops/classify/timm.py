@@ -1,11 +1,11 @@
 """Classifiers of the timm collection, with their own resize and normalisation."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float32
-from pydantic import BaseModel, PositiveInt, field_validator
+from pydantic import BaseModel, Field, field_validator
 from torch import nn
 from torch.nn import functional
 
@@ -36,7 +36,7 @@ class Timm(BaseModel, frozen=True, extra="forbid"):
     name: str
     """Architecture and tag, such as ``resnet50.tv_in1k``."""
 
-    num_classes: PositiveInt = 1000
+    num_classes: Annotated[int, Field(ge=2)] = 1000
     """Classes it tells apart; ImageNet's unless the weights' last layer has others."""
 
     @field_validator("name")

@@ -1,8 +1,13 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 
 pytestmark = pytest.mark.ray
 
@@ -78,3 +83,39 @@ def test_another_batch_shape_may_join_and_says_how_many_votes_flip(
     assert "mixes votes" in caplog.text
     assert 0 <= run["share_of_votes_that_flip"] < 0.01
     assert len(run["conditions"]) == 2
+
+
+CERTIFY = """
+import signal
+from pipelines.cli import main
+# Whoever started the tests in the background made their children deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+
+
+def test_ctrl_c_keeps_the_votes_and_says_how_to_go_on(
+    certify_six: Certify, undisturbed: Path, recipe_file: Path, runs: Path
+) -> None:
+    out = runs / "interrupted"
+    joined = f"ray.address={ray.get_runtime_context().gcs_address}"
+    words = ["certify", str(recipe_file), "--out", str(out), "--set", joined]
+    stopped = subprocess.Popen(
+        [sys.executable, "-c", CERTIFY, *words, "--set", "stages.unit_votes=100"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("votes/*/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGINT)
+    _, told = stopped.communicate(timeout=60)
+    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
+
+    certify_six("interrupted")
+
+    assert stopped.returncode == 1, told
+    assert f"to continue: diffsmooth certify {recipe_file} --out {out}" in told
+    assert 0 < len(kept) < len(list(out.glob("votes/*/*.parquet")))
+    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
+    assert certificates(out) == certificates(undisturbed)

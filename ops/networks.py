@@ -39,7 +39,7 @@ def fill(network: nn.Module, reference: WeightsRef, weights: Weights) -> nn.Modu
         The same network.
 
     Raises:
-        ValueError: the tensors do not fit; names the first that does not.
+        ValueError: the tensors do not fit; names the first of each sort that does not.
     """
     if reference.untrained is not None:
         return initialise(network, reference.untrained)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import nn
 
 Format = Literal["checkpoint", "safetensors", "diffusers"]
+Tensors = Mapping[str, torch.Tensor]
 
 
 class WeightsRef(BaseModel):
@@ -22,6 +23,12 @@ class WeightsRef(BaseModel):
     format: Format | None = None
     """How ``path`` is laid out; ``None`` takes it from the file's ending."""
 
+    hub: str | None = None
+    """``org/name`` in the local cache of Hugging Face's hub; never fetched from it."""
+
+    revision: str | None = None
+    """Branch, tag or commit of ``hub``; ``None`` for what the cache has as ``main``."""
+
     recipe: str | None = None
     """Training recipe that makes them on first use."""
 
@@ -31,17 +38,25 @@ class WeightsRef(BaseModel):
     sha256: str | None = None
     """Digest the weights must have; filled in when the run is resolved."""
 
+    licence: str | None = None
+    """Under what terms they may be used; ``None`` takes what the file says."""
+
     @model_validator(mode="after")
     def _names_one_source(self) -> "WeightsRef":
         named = {
             name: value
-            for name in ("path", "recipe", "untrained")
+            for name in ("path", "hub", "recipe", "untrained")
             if (value := getattr(self, name)) is not None
         }
         if len(named) != 1:
             raise ValueError(
-                f"weights needs exactly one of path, recipe and untrained; "
-                f"it has {named or 'none'}. Name one source."
+                f"weights needs exactly one of path, recipe and untrained, or hub in "
+                f"place of path; it has {named or 'none'}. Name one source."
+            )
+        if self.revision is not None and self.hub is None:
+            raise ValueError(
+                f"weights needs a hub for its revision {self.revision!r}; hub has None."
+                f" Name the hub entry as org/name, or drop revision."
             )
         if self.untrained is not None and self.sha256 is not None:
             raise ValueError(
@@ -76,32 +91,41 @@ def fit_weights(module: nn.Module, weights: Weights) -> nn.Module:
         The same module, holding the tensors.
 
     Raises:
-        ValueError: a key is missing, left over, or has another shape; names the first.
+        ValueError: keys are missing, left over, or have another shape; names the first
+            of each and how many there are.
     """
     expected = module.state_dict()
-    problem = _first_mismatch(expected, weights.tensors)
-    if problem is not None:
+    problems = _mismatches(expected, weights.tensors)
+    if problems:
         raise ValueError(
             f"{type(module).__name__} needs weights that fit it; "
-            f"{weights.source} {problem}. "
+            f"{weights.source} {', and '.join(problems)}. "
             f"Check the network's settings against the file's, or take another file."
         )
     module.load_state_dict(dict(weights.tensors))
     return module
 
 
-def _first_mismatch(
-    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
-) -> str | None:
-    for key, tensor in expected.items():
-        if key not in found:
-            return f"has no {key!r} of shape {tuple(tensor.shape)}"
-        if found[key].shape != tensor.shape:
-            return (
-                f"has {key!r} of shape {tuple(found[key].shape)}, "
-                f"not {tuple(tensor.shape)}"
-            )
-    left_over = [key for key in found if key not in expected]
-    if left_over:
-        return f"has {left_over[0]!r}, which the network has not"
-    return None
+def _mismatches(expected: Tensors, found: Tensors) -> list[str]:
+    wanted, has = _shapes(expected), _shapes(found)
+    missing = [
+        f"has no {key!r} of shape {wanted[key]}" for key in wanted if key not in has
+    ]
+    misshapen = [
+        f"has {key!r} of shape {has[key]}, not {wanted[key]}"
+        for key in wanted
+        if key in has and has[key] != wanted[key]
+    ]
+    left_over = [
+        f"has {key!r}, which the network has not" for key in has if key not in wanted
+    ]
+    return [_first(each) for each in (missing, misshapen, left_over) if each]
+
+
+def _shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def _first(sentences: list[str]) -> str:
+    more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+    return f"{sentences[0]}{more}"

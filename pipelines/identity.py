@@ -5,13 +5,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ops.classify.timm import Timm
 from ops.noise import SCHEME
 from pipelines.recipe import Run
 
 Identity = dict[str, Any]
 
-NOT_PART = ("path", "format", "recipe")
-"""Where weights lie says nothing about votes; their sha256 does."""
+NOT_PART = ("path", "format", "recipe", "hub", "revision", "licence")
+"""Where weights lie and their terms say nothing about votes; their sha256 does."""
 
 
 def vote_identity(run: Run) -> Identity:
@@ -27,7 +28,7 @@ def vote_identity(run: Run) -> Identity:
         "noise": SCHEME,
         "preprocess": run.data.preprocess,
         "purifier": _without_places(run.purifier.model_dump(mode="json")),
-        "classifier": _without_places(run.classifier.model_dump(mode="json")),
+        "classifier": _classifier(run),
         "local": run.local.model_dump(mode="json"),
         "precision": run.precision,
     }
@@ -64,6 +65,14 @@ def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(entry, f"{where}.{key}" if where else str(key))
     else:
         yield where, value
+
+
+def _classifier(run: Run) -> Identity:
+    described = _without_places(run.classifier.model_dump(mode="json"))
+    if isinstance(run.classifier, Timm):
+        # Another version of timm may say otherwise under the same name.
+        described["timm"] = run.classifier.data_config().model_dump(mode="json")
+    return described
 
 
 def _without_places(part: Any) -> Any:

@@ -1,9 +1,14 @@
 """Weights of a run: trained if a recipe makes them, hashed, and tried in the driver."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from infra.weights.digest import digest
+from infra.weights.hub import cached
+from infra.weights.load import licence_of
 from ops.columns import Batch, Worker
 from ops.vote.add_noise import CLEAN
 from ops.weights import WeightsRef
@@ -44,7 +49,7 @@ def require_files(recipe: Recipe) -> None:
     """
     for run in recipe.runs:
         for reference in references(run).values():
-            if reference.path is not None:
+            if reference.path is not None or reference.hub is not None:
                 _resolve_reference(reference, {})
 
 
@@ -64,7 +69,7 @@ def resolve(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"runs": runs})
 
 
-def _resolve_run(run: Run, trained: dict) -> Run:
+def _resolve_run(run: Run, trained: Mapping[str, Path]) -> Run:
     changed = {}
     for name, reference in references(run).items():
         part = getattr(run, name)
@@ -74,26 +79,50 @@ def _resolve_run(run: Run, trained: dict) -> Run:
     return run.model_copy(update=changed)
 
 
-def _resolve_reference(reference: WeightsRef, trained: dict) -> WeightsRef:
+def _resolve_reference(
+    reference: WeightsRef, trained: Mapping[str, Path]
+) -> WeightsRef:
     if reference.untrained is not None:
         return reference
-    if reference.recipe is not None:
-        path = str(trained[reference.recipe])
-        reference = WeightsRef(path=path, sha256=reference.sha256)
-    assert reference.path is not None  # one of the three is set, and two were handled
+    path = _place(reference, trained)
     try:
-        found = digest(reference.path)
+        found = digest(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"weights needs a file or folder; {reference.path} has none. Correct "
+            f"weights needs a file or folder; {path} has none. Correct "
             f"weights.path, or fetch the file to every node."
         ) from error
     if reference.sha256 not in (None, found):
         raise ValueError(
-            f"weights needs the file with sha256 {reference.sha256}; {reference.path} "
+            f"weights needs the file with sha256 {reference.sha256}; {path} "
             f"has {found}. Take the file the recipe was written for, or drop sha256."
         )
-    return reference.model_copy(update={"sha256": found})
+    return WeightsRef(
+        path=path,
+        format=reference.format,
+        sha256=found,
+        licence=_licence(reference, path),
+    )
+
+
+def _place(reference: WeightsRef, trained: Mapping[str, Path]) -> str:
+    if reference.hub is not None:
+        return str(cached(reference.hub, reference.revision))
+    if reference.recipe is not None:
+        return str(trained[reference.recipe])
+    assert reference.path is not None  # one of the four is set, and three were handled
+    return reference.path
+
+
+def _licence(reference: WeightsRef, path: str) -> str | None:
+    """Return the licence that the recipe or the file says, refused if they differ."""
+    said = licence_of(path, reference.format)
+    if None not in (said, reference.licence) and said != reference.licence:
+        raise ValueError(
+            f"weights needs one licence; the recipe has {reference.licence!r}, and "
+            f"{path} has {said!r}. Drop weights.licence, or convert the file again."
+        )
+    return reference.licence or said
 
 
 def try_out(run: Run, image: np.ndarray, key: str) -> None:

@@ -1,20 +1,44 @@
 """Checkpoints that torch.save wrote, read without running anything in them."""
 
-import pickle
 import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-WRAPPERS = ("state_dict", "model", "net")
-"""Where training scripts put the tensors."""
+from infra.weights.pickle_globals import DAMAGE, wanted_globals
 
-PREFIXES = ("1.module.", "module.", "1.")
-"""What DataParallel and a normalisation layer in front put before every name."""
+WRAPPERS = ("ema", "model_ema", "state_dict_ema", "state_dict", "model", "net")
+"""Where training scripts put the tensors; an averaged copy goes before the last one.
+
+Diffusion models are published and sampled as averages, and a script that keeps an
+average of a classifier evaluates it.
+"""
+
+PREFIXES = ("module.", "1.", "model.")
+"""What DataParallel, a normalisation layer in front, and Lightning put before names."""
 
 Plain = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, and how it was wrapped."""
+
+    tensors: Mapping[str, torch.Tensor]
+    """Tensors by name, without prefixes."""
+
+    config: Mapping[str, Any]
+    """Plain values beside the tensors."""
+
+    wrapper: str | None
+    """Key of the dict that held the tensors; ``None`` where the file is that dict."""
+
+    prefix: str
+    """What every name began with, and which was taken off."""
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -22,10 +46,23 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
 
     Args:
         path: file of torch.save, of any version: a state dict, or a dict that holds
-            one under ``state_dict``, ``model`` or ``net``.
+            one under one of ``WRAPPERS``, the first that is there.
 
     Returns:
         Tensors by name, without wrappers' prefixes; the plain values beside them.
+
+    Raises:
+        ValueError: the file wants to run code, is damaged, or holds no tensors.
+    """
+    checkpoint = open_checkpoint(path)
+    return dict(checkpoint.tensors), dict(checkpoint.config)
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Return what a checkpoint holds, with how it was wrapped.
+
+    Args:
+        path: as for ``read_checkpoint``.
 
     Raises:
         ValueError: the file wants to run code, is damaged, or holds no tensors.
@@ -40,36 +77,32 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
         raise _no_tensors(path, f"{odd[0]!r} of another type" if odd else "nothing")
     beside = {} if wrapper is None else content
     config = {key: value for key, value in beside.items() if _is_plain(value)}
-    return _stripped(state), config
+    prefix = _prefix(state)
+    tensors = {key.removeprefix(prefix): state[key] for key in state}
+    return Checkpoint(tensors, config, wrapper, prefix)
 
 
 def _load(path: Path) -> object:
     try:
-        # No mmap: it cannot read the format from before torch 1.6.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickles it then refuses
+            # No mmap: it cannot read the format from before torch 1.6.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    except DAMAGE as error:
         raise ValueError(
             f"A checkpoint needs to hold tensors and plain values only; {path} "
-            f"{_complaint(path, error)}. Convert it to safetensors where you trust it, "
-            f"or fetch it again."
+            f"{_complaint(path, error)}. Fetch it again, or load it where you trust it "
+            f"and save its state_dict alone."
         ) from error
 
 
 def _complaint(path: Path, error: Exception) -> str:
-    wanted = re.search(r"GLOBAL (\S+)", str(error))
-    if wanted is not None:
-        return f"wants to run {_globals(path) or wanted[1]}"
-    reason = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    wanted = wanted_globals(path)
+    if wanted:
+        return f"wants to run {', '.join(wanted)}"
+    reason = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
     first_line = (str(error) or type(error).__name__).partition("\n")[0]
     return f"cannot be read ({reason[1] if reason else first_line})"
-
-
-def _globals(path: Path) -> str:
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except ValueError:  # from before torch 1.6: such files cannot be asked
-        return ""
-    return ", ".join(sorted(names))
 
 
 def _is_mapping(content: Mapping[str, Any], name: str) -> bool:
@@ -82,11 +115,15 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, Plain)
 
 
-def _stripped(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            return {key.removeprefix(prefix): state[key] for key in state}
-    return dict(state)
+def _prefix(state: Mapping[str, torch.Tensor]) -> str:
+    """Return the wrappers' prefixes that all names begin with, one after another."""
+    found = ""
+    while True:
+        longer = [found + prefix for prefix in PREFIXES]
+        shared = [p for p in longer if all(key.startswith(p) for key in state)]
+        if not shared:
+            return found
+        found = shared[0]
 
 
 def _no_tensors(path: Path, found: str) -> ValueError:

@@ -8,7 +8,7 @@ import torch
 
 from infra.weights.checkpoint import read_checkpoint
 from infra.weights.diffusers_folder import read_diffusers
-from infra.weights.safetensors_file import read_safetensors
+from infra.weights.safetensors_file import read_config, read_safetensors
 
 Format = Literal["checkpoint", "safetensors", "diffusers"]
 Content = tuple[dict[str, torch.Tensor], dict[str, Any]]
@@ -52,7 +52,7 @@ def load(path: str | Path, format: Format | None = None) -> Content:
             f"Weights need a file or folder; there is no {path}, though there is "
             f"{parent}. Correct weights.path, or fetch the file to every node."
         )
-    format = format or _format_of(path)
+    format = format or format_of(path)
     if (format == "diffusers") != path.is_dir():
         raise ValueError(
             f"Weights of format {format} need a {_place(format == 'diffusers')}; "
@@ -62,7 +62,28 @@ def load(path: str | Path, format: Format | None = None) -> Content:
     return READERS[format](path)
 
 
-def _format_of(path: Path) -> Format:
+def licence_of(path: str | Path, format: Format | None = None) -> str | None:
+    """Return the licence that a file says its weights have; only safetensors can.
+
+    Args:
+        path: file, or folder of diffusers.
+        format: as for ``load``.
+
+    Raises:
+        ValueError: the file is no safetensors file, though its name says so.
+    """
+    path = Path(path).expanduser()
+    if (format or ENDINGS.get(path.suffix)) != "safetensors" or path.is_dir():
+        return None
+    return read_config(path).get("licence")
+
+
+def format_of(path: Path) -> Format:
+    """Return how a path is laid out, by its ending; diffusers for a folder.
+
+    Raises:
+        ValueError: the ending tells no format.
+    """
     if path.is_dir():
         return "diffusers"
     if path.suffix not in ENDINGS:

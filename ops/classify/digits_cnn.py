@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 from torch import nn
 
+from ops.classify.arch import require_arch
 from ops.classify.input_layer import InputLayer
 from ops.classify.logits import Images, Logits, open_logits
 from ops.columns import Worker
@@ -43,9 +44,11 @@ class DigitsCnn(BaseModel, frozen=True, extra="forbid"):
             A function from float32 images to float32 logits.
 
         Raises:
-            ValueError: the weights do not fit, or their file names another input layer.
+            ValueError: the weights do not fit, or their file names another network or
+                input layer.
         """
         weights = read_weights(self.weights, worker)
+        require_arch(weights, {"kind": self.kind})
         self.input.require_said_by(weights.config, weights.source)
         network = fill(self.network(), self.weights, weights)
         return open_logits(network, self.input.open(worker.device), worker)

@@ -12,10 +12,13 @@ Numbers = tuple[float, ...]
 
 PRESETS: dict[str, tuple[Numbers, Numbers]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar10_center": ((0.4914, 0.4822, 0.4465), ()),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "imagenet_center": ((0.485, 0.456, 0.406), ()),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-"""Means and standard deviations by name; cifar10 as Cohen et al. have it."""
+"""Means and standard deviations by name; cifar10 as Cohen et al. have it. Without
+standard deviations, the mean is all that is taken off."""
 
 ROUNDING = 1e-6
 """Difference between two settings that float32 files may cause."""
@@ -25,8 +28,9 @@ class InputLayer(BaseModel, frozen=True, extra="forbid"):
     """What happens to pixels of the [0, 1] range before the first convolution.
 
     A checkpoint holds no trace of it, and a wrong one costs accuracy without an error:
-    the SmoothAdv files for ImageNet want ``center``, most others ``normalize``. The
-    names in ``PRESETS`` stand for ``normalize`` with their numbers.
+    the SmoothAdv files for ImageNet and most for CIFAR-10 want ``center``, the MACER
+    files ``none``, others ``normalize``. The names in ``PRESETS`` stand for
+    ``normalize`` or ``center`` with their numbers.
     """
 
     kind: Literal["normalize", "center", "none"]
@@ -49,7 +53,7 @@ class InputLayer(BaseModel, frozen=True, extra="forbid"):
                 f"{[*PRESETS, 'none']}; it is {value!r}. Name one of them."
             )
         mean, std = PRESETS[value]
-        return {"kind": "normalize", "mean": mean, "std": std}
+        return {"kind": "normalize" if std else "center", "mean": mean, "std": std}
 
     @model_validator(mode="after")
     def _has_the_numbers_of_its_kind(self) -> "InputLayer":

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 from torch import nn
 from torch.nn import functional
 
+from ops.classify.arch import require_arch
 from ops.classify.input_layer import InputLayer
 from ops.classify.logits import Images, Logits, open_logits
 from ops.columns import Worker
@@ -18,14 +19,30 @@ from ops.weights import Weights, WeightsRef
 Resized = Float32[torch.Tensor, "copy channel new_height new_width"]
 
 INTERPOLATIONS = ("bilinear", "bicubic")
-RECOMPUTED = "relative_position_index"
-"""A buffer in BEiT files of timm 0.9, which newer versions compute."""
+ROUNDING = 1e-6
+"""Difference between a buffer in a file and the same one computed."""
+
+
+class DataConfig(BaseModel, frozen=True, extra="forbid"):
+    """How a network wants its images."""
+
+    size: tuple[int, int]
+    """Height and width, in pixels."""
+
+    interpolation: Literal["bilinear", "bicubic"]
+    """Of the resize to that size, antialiased."""
+
+    input: InputLayer
+    """What happens to the pixels after it."""
 
 
 class Timm(BaseModel, frozen=True, extra="forbid"):
     """A timm model that takes [0, 1] pixels of any size.
 
-    Size, interpolation, mean and std come from the model's own data configuration.
+    Size and interpolation come from the data configuration that timm has for the name,
+    mean and std too unless ``input`` says otherwise. ``resnet50.tv_in1k`` is
+    torchvision's ResNet-50, tensor for tensor: the files of Cohen et al. and those who
+    built on them.
     """
 
     kind: Literal["timm"] = "timm"
@@ -35,6 +52,10 @@ class Timm(BaseModel, frozen=True, extra="forbid"):
 
     name: str
     """Architecture and tag, such as ``resnet50.tv_in1k``."""
+
+    input: InputLayer | None = None
+    """What happens to the pixels first; ``None``: normalize with timm's mean and std.
+    Files that others trained may want another layer than timm's."""
 
     num_classes: Annotated[int, Field(ge=2)] = 1000
     """Classes it tells apart; ImageNet's unless the weights' last layer has others."""
@@ -62,18 +83,23 @@ class Timm(BaseModel, frozen=True, extra="forbid"):
 
         Raises:
             ValueError: timm does not know the name, the weights do not fit, or their
-                file names another mean or std than timm.
+                file names another network or input layer.
         """
+        import timm  # takes seconds, so only a worker that needs it pays
+
         weights = read_weights(self.weights, worker)
         network = self.network()
-        data = _data_config(network)
-        layer = InputLayer(kind="normalize", mean=data["mean"], std=data["std"])
-        layer.require_said_by(weights.config, weights.source)
-        fill(network, self.weights, _without_recomputed(weights))
-        shift = layer.open(worker.device)
-        size, mode = data["input_size"][1:], data["interpolation"]
+        require_arch(
+            weights, {"kind": self.kind, "name": self.name}, timm.list_models()
+        )
+        data = self.data_config()
+        data.input.require_said_by(weights.config, weights.source)
+        fill(network, self.weights, _without_computed(weights, network))
+        shift = data.input.open(worker.device)
         return open_logits(
-            network, lambda image: shift(resize(image, size, mode)), worker
+            network,
+            lambda image: shift(resize(image, data.size, data.interpolation)),
+            worker,
         )
 
     def network(self) -> nn.Module:
@@ -82,16 +108,51 @@ class Timm(BaseModel, frozen=True, extra="forbid"):
         Raises:
             ValueError: timm does not know the name.
         """
-        import timm  # takes seconds, so only a worker that needs it pays
+        import timm  # takes seconds, so only who needs it pays
+
+        self._require_known_name()
+        return timm.create_model(
+            self.name, pretrained=False, num_classes=self.num_classes
+        )
+
+    def data_config(self) -> DataConfig:
+        """Return how the network wants its images, as this version of timm has it.
+
+        Votes depend on it and no recipe shows it, so it is part of their identity.
+
+        Raises:
+            ValueError: timm does not know the name, or its interpolation is unknown
+                here.
+        """
+        import timm  # takes seconds, so only who needs it pays
+        from timm.data.config import resolve_data_config
+
+        self._require_known_name()
+        stored = timm.get_pretrained_cfg(self.name)
+        assert stored is not None  # timm lists the name
+        data: dict[str, Any] = resolve_data_config(pretrained_cfg=stored.to_dict())
+        if data["interpolation"] not in INTERPOLATIONS:
+            raise ValueError(
+                f"A timm classifier needs an interpolation of {INTERPOLATIONS}; the "
+                f"data configuration of {self.name} has {data['interpolation']!r}. "
+                f"Take another model."
+            )
+        timms = InputLayer(kind="normalize", mean=data["mean"], std=data["std"])
+        _, height, width = data["input_size"]
+        return DataConfig(
+            size=(height, width),
+            interpolation=data["interpolation"],
+            input=self.input or timms,
+        )
+
+    def _require_known_name(self) -> None:
+        import timm  # takes seconds, so only who needs it pays
 
         if self.name not in timm.list_pretrained():
             raise ValueError(
                 f"A timm classifier needs a name that timm {timm.__version__} knows; "
                 f"it is {self.name!r}. timm.list_pretrained() lists them."
             )
-        return timm.create_model(
-            self.name, pretrained=False, num_classes=self.num_classes
-        )
 
 
 def resize(image: Images, size: tuple[int, int], mode: str) -> Resized:
@@ -111,24 +172,23 @@ def resize(image: Images, size: tuple[int, int], mode: str) -> Resized:
     return functional.interpolate(image, size, mode=mode, antialias=True)
 
 
-def _data_config(network: nn.Module) -> dict[str, Any]:
-    # timm takes seconds to import, so only a worker that needs it pays.
-    from timm.data.config import resolve_model_data_config
-
-    data: dict[str, Any] = resolve_model_data_config(network)
-    if data["interpolation"] not in INTERPOLATIONS:
-        raise ValueError(
-            f"A timm classifier needs an interpolation of {INTERPOLATIONS}; the "
-            f"model's data configuration has {data['interpolation']!r}. Take another "
-            f"model."
-        )
-    return data
-
-
-def _without_recomputed(weights: Weights) -> Weights:
-    tensors: dict[str, torch.Tensor] = {
-        key: tensor
-        for key, tensor in weights.tensors.items()
-        if not key.endswith(RECOMPUTED)
-    }
+def _without_computed(weights: Weights, network: nn.Module) -> Weights:
+    """Return weights without the buffers that timm computes, if they are the same."""
+    stored = network.state_dict().keys()
+    computed = {k: b for k, b in network.named_buffers() if k not in stored}
+    for key, buffer in computed.items():
+        if key in weights.tensors and not _same(weights.tensors[key], buffer):
+            raise ValueError(
+                f"A timm classifier needs {key!r} as timm computes it; "
+                f"{weights.source} has another. Take the model and the size that the "
+                f"file was made for."
+            )
+    tensors = {k: t for k, t in weights.tensors.items() if k not in computed}
     return Weights(weights.source, tensors, weights.config)
+
+
+def _same(tensor: torch.Tensor, buffer: torch.Tensor) -> bool:
+    # In float64, for a file may hold indices as another type of integers.
+    return tensor.shape == buffer.shape and torch.allclose(
+        tensor.double(), buffer.double(), rtol=ROUNDING, atol=ROUNDING
+    )

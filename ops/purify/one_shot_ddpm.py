@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -10,13 +11,40 @@ from torch import nn
 
 from ops.columns import Worker
 from ops.networks import fill, place, read_weights, to_network
+from ops.purify.fingerprint import require_fingerprint
 from ops.purify.one_shot import Images, Prediction, denoise
 from ops.purify.scheduler_settings import prediction_of, schedule_of
-from ops.purify.unet import build_unet, rename_old_attention, require_indexable
+from ops.purify.unet import (
+    build_unet,
+    refuse_openai_layout,
+    rename_old_attention,
+    require_indexable,
+)
 from ops.schedules import Schedule, TimestepRule, embedded_timestep, timestep_of
 from ops.weights import Weights, WeightsRef
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in its diffusion a network is called."""
+
+    timestep: int
+    """Index of the schedule, from 0."""
+
+    num_timesteps: int
+    """Timesteps of the schedule."""
+
+    alpha_bar: float
+    """Share of the image's variance, in (0, 1)."""
+
+    embedded: float
+    """Time as the network is told it."""
+
+    def __str__(self) -> str:
+        """Return it as a log line names it."""
+        return f"timestep {self.timestep}, alpha_bar {self.alpha_bar:.6f}"
 
 
 class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
@@ -35,8 +63,9 @@ class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
     timestep_rule: TimestepRule = "first_from_zero"
     """How sigma chooses a timestep."""
 
-    rescale_timesteps: bool = False
-    """Whether the network was trained with time running to 1000 at any length."""
+    rescale_timesteps: bool | None = None
+    """Whether the network was trained with time running to 1000 at any length; ``None``
+    takes it from the weights, and no where they do not say."""
 
     prediction: Prediction | None = None
     """What the network returns; ``None`` takes it from the weights' scheduler."""
@@ -61,34 +90,53 @@ class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
             A function from noisy copies to purified ones, float32 in [0, 1].
 
         Raises:
-            ValueError: settings are missing, weights do not fit, the network is
-                class-conditional, or no timestep has this sigma.
+            ValueError: settings are missing, weights do not fit or are not those that
+                were converted, the network is class-conditional, or no timestep has
+                this sigma.
         """
         weights = read_weights(self.weights, worker)
+        refuse_openai_layout(weights)
+        moment = self.moment(weights, sigma)
         scheduler = weights.config.get("scheduler", {})
-        schedule = self.schedule or schedule_of(scheduler, weights.source)
         prediction = self.prediction or prediction_of(scheduler, weights.source)
-        timestep = timestep_of(schedule, sigma, self.timestep_rule)
-        alpha_bar = float(schedule.alpha_bar()[timestep])
-        log.info("sigma %s is timestep %d, alpha_bar %.6f", sigma, timestep, alpha_bar)
-        predict = self._predict(
-            worker,
-            weights,
-            embedded_timestep(
-                timestep, schedule.num_timesteps, rescale=self.rescale_timesteps
-            ),
-        )
+        log.info("sigma %s is %s", sigma, moment)
+        predict = self._predict(worker, weights, moment.embedded)
 
         def purify(noisy: Images) -> Images:
             return denoise(
                 noisy,
                 predict,
-                alpha_bar=alpha_bar,
+                alpha_bar=moment.alpha_bar,
                 prediction=prediction,
                 clip=self.clip,
             )
 
         return purify
+
+    def moment(self, weights: Weights, sigma: float) -> Moment:
+        """Return the moment of the network's diffusion that has a sigma's noise.
+
+        Args:
+            weights: what the reference names.
+            sigma: std of the certified noise in [0, 1] pixels, above 0.
+
+        Raises:
+            ValueError: there is no schedule, or no timestep has this sigma.
+        """
+        scheduler = weights.config.get("scheduler", {})
+        schedule = self.schedule or schedule_of(scheduler, weights.source)
+        timestep = timestep_of(schedule, sigma, self.timestep_rule)
+        rescale = self.rescale_timesteps
+        if rescale is None:
+            rescale = weights.config.get("rescale_timesteps", False)
+        return Moment(
+            timestep=timestep,
+            num_timesteps=schedule.num_timesteps,
+            alpha_bar=float(schedule.alpha_bar()[timestep]),
+            embedded=embedded_timestep(
+                timestep, schedule.num_timesteps, rescale=rescale
+            ),
+        )
 
     def network(self, weights: Weights) -> nn.Module:
         """Return the network with its weights, on the CPU in float32.
@@ -101,7 +149,8 @@ class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
             A ``diffusers.UNet2DModel``.
 
         Raises:
-            ValueError: there are no settings, or they and the weights do not fit.
+            ValueError: there are no settings, they and the weights do not fit, or the
+                network does not return what the weights' file says it should.
         """
         settings = self.unet or weights.config.get("unet")
         if settings is None:
@@ -112,7 +161,10 @@ class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
             )
         tensors = rename_old_attention(weights.tensors)
         renamed = Weights(weights.source, tensors, weights.config)
-        return fill(build_unet(settings), self.weights, renamed)
+        heads = weights.config.get("attention_heads")
+        network = fill(build_unet(settings, heads), self.weights, renamed)
+        require_fingerprint(network, weights.config, weights.source)
+        return network
 
     def _predict(
         self, worker: Worker, weights: Weights, timestep: float

@@ -11,6 +11,9 @@ KINDS = {
     "scaled_linear": "scaled_linear",
     "squaredcos_cap_v2": "cosine",
 }
+CONSISTENCY_SCHEDULER = "CMStochasticIterativeScheduler"
+"""The scheduler of diffusers' consistency models."""
+
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": "epsilon",
     "v_prediction": "v",
@@ -29,8 +32,10 @@ def schedule_of(settings: Mapping[str, Any], source: str) -> Schedule:
         The schedule.
 
     Raises:
-        ValueError: there is none, or one that no formula here describes.
+        ValueError: there is none, it is that of a consistency model, or no formula
+            here describes it.
     """
+    _refuse_consistency(settings, source)
     name = settings.get("beta_schedule")
     odd = settings.get("trained_betas") or settings.get("rescale_betas_zero_snr")
     if name not in KINDS or odd:
@@ -46,6 +51,16 @@ def schedule_of(settings: Mapping[str, Any], source: str) -> Schedule:
     return Schedule.model_validate(
         {"kind": kind, "num_timesteps": num_timesteps, **betas}
     )
+
+
+def _refuse_consistency(settings: Mapping[str, Any], source: str) -> None:
+    if settings.get("_class_name") == CONSISTENCY_SCHEDULER:
+        raise ValueError(
+            f"A one-shot purifier needs a diffusion model, which has timesteps; the "
+            f"scheduler of {source} is a {CONSISTENCY_SCHEDULER}, that of a "
+            f"consistency model. Take weights of a diffusion model, or a purifier for "
+            f"consistency models."
+        )
 
 
 def _betas(settings: Mapping[str, Any], source: str) -> dict[str, Any]:

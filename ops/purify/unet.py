@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from inspect import signature
+from pathlib import PurePath
 from typing import Any
 
 import torch
 from torch import nn
+
+from ops.weights import Weights
 
 OLD_ATTENTION_NAMES = {
     ".query.": ".to_q.",
@@ -15,16 +18,22 @@ OLD_ATTENTION_NAMES = {
 }
 """How attention was spelt in files from before diffusers 0.17."""
 
+OPENAI_MARK = "input_blocks.0.0.weight"
+"""A tensor that every U-Net in OpenAI's own layout has, and none of diffusers."""
+
 LARGEST_TENSOR = 2**31
 """Elements from which CUDA's nearest upsampling may return zeros without a word."""
 
 
-def build_unet(settings: Mapping[str, Any]) -> nn.Module:
+def build_unet(
+    settings: Mapping[str, Any], heads: Mapping[str, int] | None = None
+) -> nn.Module:
     """Return an unconditional UNet2DModel, its weights not set.
 
     Args:
         settings: arguments of ``diffusers.UNet2DModel``, as its config.json has them;
             names with a leading underscore are not read.
+        heads: as for ``assemble_unet``.
 
     Returns:
         The network; it takes images of the [-1, 1] range and a timestep.
@@ -32,6 +41,29 @@ def build_unet(settings: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: a setting is unknown, the network is class-conditional, or its
             output channels are neither the image's nor twice as many.
+    """
+    network = assemble_unet(settings, heads)
+    config: Any = network.config
+    _refuse_conditional(config)
+    _refuse_odd_channels(config)
+    return network
+
+
+def assemble_unet(
+    settings: Mapping[str, Any], heads: Mapping[str, int] | None = None
+) -> nn.Module:
+    """Return a UNet2DModel of any kind, class-conditional too, its weights not set.
+
+    Args:
+        settings: as for ``build_unet``.
+        heads: number of attention heads by name of attention layer, for every such
+            layer; ``None`` where one width of heads in the settings says it all.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: a setting is unknown, or the heads do not fit the layers.
     """
     # diffusers takes seconds to import, so only a worker that needs it pays.
     from diffusers.models.unets.unet_2d import UNet2DModel
@@ -46,9 +78,34 @@ def build_unet(settings: Mapping[str, Any]) -> nn.Module:
             f"or install the version that wrote it."
         )
     network = UNet2DModel(**arguments)
-    _refuse_conditional(network.config)
-    _refuse_odd_channels(network.config)
+    if heads is not None:
+        _set_heads(network, heads)
     return network
+
+
+def _set_heads(network: nn.Module, heads: Mapping[str, int]) -> None:
+    # diffusers takes seconds to import, so only a worker that needs it pays.
+    from diffusers.models.attention_processor import Attention
+
+    modules = network.named_modules()
+    layers = {name: layer for name, layer in modules if isinstance(layer, Attention)}
+    odd = sorted(layers.keys() ^ heads.keys())
+    if odd:
+        raise ValueError(
+            f"attention_heads needs an entry for each of the network's {len(layers)} "
+            f"attention layers and no other; it has {len(heads)}, and {odd[0]!r} is on "
+            f"one side only. Convert the weights again."
+        )
+    for name, layer in layers.items():
+        width = layer.inner_dim
+        if heads[name] < 1 or width % heads[name]:
+            raise ValueError(
+                f"attention_heads needs numbers that divide their layers' channels; "
+                f"{name!r} has {width} channels and {heads[name]} heads. Convert the "
+                f"weights again."
+            )
+        layer.heads = heads[name]
+        layer.scale = (width // heads[name]) ** -0.5
 
 
 def _refuse_conditional(config: Mapping[str, Any]) -> None:
@@ -68,6 +125,29 @@ def _refuse_odd_channels(config: Mapping[str, Any]) -> None:
             f"A purifier needs out_channels equal to in_channels, or twice as many "
             f"with a learned variance; the network has {inputs} in and {outputs} out. "
             f"Take weights of a plain image model."
+        )
+
+
+def refuse_openai_layout(weights: Weights) -> None:
+    """Refuse weights in OpenAI's own layout, and say how to convert them.
+
+    Their shapes do not tell the order of queries, keys and values, the number of heads
+    or the schedule, so they are not read as they are.
+
+    Args:
+        weights: of a purifier.
+
+    Raises:
+        ValueError: they are in that layout.
+    """
+    if OPENAI_MARK in weights.tensors:
+        source, target = weights.source, PurePath(weights.source)
+        raise ValueError(
+            f"one_shot_ddpm needs weights in the layout of diffusers; {source} has "
+            f"{OPENAI_MARK!r}, the layout of OpenAI's own files, which do not tell "
+            f"their settings. Convert it once: diffsmooth convert {source} --set "
+            f"preset=NAME --out {target.with_suffix('.safetensors')} (diffsmooth "
+            f"inspect {source} lists the presets that fit)."
         )
 
 

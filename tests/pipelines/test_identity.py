@@ -1,7 +1,9 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+import timm
 
 from pipelines.identity import canonical, differences, digest, vote_identity
 from pipelines.recipe import Run
@@ -25,6 +27,7 @@ WEIGHTS = "classifier.weights={path: a.pt, sha256: '11'}"
         "tracking.uri=sqlite:///x.db",
         "ray.address=auto",
         "data.subset=first:2",
+        "data.subset=random:2:0",
         "strict=true",
     ],
 )
@@ -51,6 +54,7 @@ def test_what_no_vote_depends_on_keeps_the_identity(
         ("precision=bfloat16", "precision"),
         ("sampling.block=5", "block"),
         ("data.preprocess=cohen_224", "preprocess"),
+        ("data.preprocess=adm_center:64", "preprocess"),
         ("purifier={kind: one_shot_ddpm, weights: {path: p}}", "purifier.kind"),
     ],
 )
@@ -63,6 +67,55 @@ def test_what_votes_depend_on_changes_the_identity_in_the_field_named(
 
     assert field in changed
     assert digest(one) != digest(other)
+
+
+TIMM = "classifier={kind: timm, name: resnet18.tv_in1k, weights: {untrained: 0}}"
+
+
+def test_what_timm_says_of_a_network_is_part_of_the_identity(
+    run_of: Callable[..., Run],
+) -> None:
+    assert vote_identity(run_of(TIMM))["classifier"]["timm"] == {
+        "size": [224, 224],
+        "interpolation": "bilinear",
+        "input": {
+            "kind": "normalize",
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+        },
+    }
+    assert "timm" not in vote_identity(run_of())["classifier"]
+
+
+def test_another_timm_that_says_otherwise_is_told_field_by_field(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(TIMM)
+    stored = json.loads(canonical(vote_identity(run)))
+    other = timm.get_pretrained_cfg("resnet18.a1_in1k")
+    assert other is not None
+    other = replace(other, input_size=(3, 288, 288), mean=(0.5, 0.5, 0.5))
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: other)
+
+    assert differences(stored, vote_identity(run)) == [
+        "classifier.timm.input.mean: [0.485, 0.456, 0.406], now [0.5, 0.5, 0.5]",
+        "classifier.timm.interpolation: 'bilinear', now 'bicubic'",
+        "classifier.timm.size: [224, 224], now [288, 288]",
+    ]
+
+
+def test_mean_and_std_of_timm_do_not_count_where_the_recipe_has_its_own(
+    run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(TIMM, "classifier.input=half")
+    before = vote_identity(run)
+    own = timm.get_pretrained_cfg("resnet18.tv_in1k")
+    assert own is not None
+    monkeypatch.setattr(
+        timm, "get_pretrained_cfg", lambda name: replace(own, mean=(0.1, 0.1, 0.1))
+    )
+
+    assert vote_identity(run) == before
 
 
 def test_a_difference_tells_old_and_new() -> None:

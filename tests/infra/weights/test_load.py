@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from infra.weights.load import load
+from infra.weights.load import licence_of, load
 from infra.weights.safetensors_file import write
 
 STATE = {"fc.bias": torch.arange(4.0)}
@@ -43,3 +43,15 @@ def test_folder_is_no_checkpoint_and_a_file_no_folder(tmp_path: Path) -> None:
         load(tmp_path, "checkpoint")
     with pytest.raises(ValueError, match=r"diffusers need a folder; .* is a file"):
         load(tmp_path / "net.pt", "diffusers")
+
+
+def test_licence_is_what_a_safetensors_file_says(tmp_path: Path) -> None:
+    write(tmp_path / "said.safetensors", STATE, {"licence": "MIT"})
+    write(tmp_path / "silent.safetensors", STATE, {})
+    torch.save({"state_dict": STATE, "licence": "MIT"}, tmp_path / "net.pt")
+    assert licence_of(tmp_path / "said.safetensors") == "MIT"
+    assert licence_of(str(tmp_path / "silent.safetensors")) is None
+    assert licence_of(tmp_path / "net.pt") is None
+    assert licence_of(tmp_path) is None
+    (tmp_path / "said.safetensors").rename(tmp_path / "said.odd")
+    assert licence_of(tmp_path / "said.odd", "safetensors") == "MIT"

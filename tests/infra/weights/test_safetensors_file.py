@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from infra.weights.safetensors_file import read_safetensors, write
+from infra.weights.safetensors_file import read_config, read_safetensors, write
 
 TENSORS = {
     "weight": torch.arange(24.0).reshape(1, 2, 3, 4),
@@ -19,7 +19,7 @@ def test_tensors_and_settings_come_back_as_written(tmp_path: Path) -> None:
     channels_last = TENSORS["weight"].to(memory_format=torch.channels_last)
     write(path, TENSORS | {"weight": channels_last}, CONFIG)
     tensors, config = read_safetensors(path)
-    assert config == CONFIG
+    assert config == CONFIG == read_config(path)
     assert tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert tensors[name].dtype == tensor.dtype
@@ -34,6 +34,13 @@ def test_same_content_gives_the_same_bytes_and_leaves_nothing_beside(
     write(second, dict(reversed(TENSORS.items())), dict(reversed(CONFIG.items())))
     assert first.read_bytes() == second.read_bytes()
     assert sorted(tmp_path.iterdir()) == [first, second]
+
+
+def test_who_may_read_is_who_may_read_any_new_file(tmp_path: Path) -> None:
+    write(tmp_path / "net.safetensors", TENSORS, CONFIG)
+    (tmp_path / "other").touch()
+    new, other = ((tmp_path / name).stat() for name in ("net.safetensors", "other"))
+    assert new.st_mode == other.st_mode
 
 
 def test_file_written_elsewhere_has_no_settings(tmp_path: Path) -> None:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pyarrow import ArrowInvalid
+from pyarrow.fs import FileSystem
+from pyarrow.parquet import ParquetFile
+
 
 @dataclass(frozen=True)
 class LocalStore:
@@ -28,6 +32,15 @@ class LocalStore:
         """
         return (self.local_path / name).open("rb")
 
+    def open_parquet(self, name: str) -> ParquetFile:
+        """Open a Parquet file of which only the parts that are asked for are read.
+
+        Raises:
+            FileNotFoundError: there is no such name.
+            ValueError: it is no Parquet file.
+        """
+        return parquet_file(str(self.local_path / name), f"{self.url}/{name}")
+
     def read(self, name: str) -> bytes:
         """Return one content.
 
@@ -35,6 +48,22 @@ class LocalStore:
             FileNotFoundError: there is no such name.
         """
         return (self.local_path / name).read_bytes()
+
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        """Return a part of one content.
+
+        Args:
+            name: of the content.
+            offset: first byte, from 0.
+            length: bytes, at least 0.
+
+        Raises:
+            FileNotFoundError: there is no such name.
+            ValueError: the content ends before the part does.
+        """
+        with (self.local_path / name).open("rb") as file:
+            file.seek(offset)
+            return whole_part(file.read(length), f"{self.url}/{name}", offset, length)
 
     def write(self, name: str, data: bytes) -> None:
         """Put a content under a name, in place of what was there.
@@ -118,6 +147,48 @@ def is_temporary(name: str) -> bool:
     """Return whether a name is that of a half-written file."""
     file = name.rpartition("/")[2]
     return file.startswith(".") and file.endswith(".tmp")
+
+
+def parquet_file(
+    path: str, url: str, *, filesystem: FileSystem | None = None
+) -> ParquetFile:
+    """Return an open Parquet file.
+
+    Args:
+        path: in the file system.
+        url: what to call it in an error.
+        filesystem: of pyarrow; ``None`` for this machine's.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no Parquet file.
+    """
+    try:
+        return ParquetFile(path, filesystem=filesystem, pre_buffer=True)
+    except ArrowInvalid as error:
+        raise ValueError(
+            f"A data set needs whole Parquet files; {url} has: {error}. Fetch it again."
+        ) from error
+
+
+def whole_part(part: bytes, url: str, offset: int, length: int) -> bytes:
+    """Return what was read of a content, refused if it is too short.
+
+    Args:
+        part: what was read.
+        url: of the content, for the error.
+        offset: first byte that was asked for.
+        length: bytes that were asked for.
+
+    Raises:
+        ValueError: fewer bytes were read than were asked for.
+    """
+    if len(part) != length:
+        raise ValueError(
+            f"A byte range needs to lie inside its file; {url} has {len(part)} of the "
+            f"{length} bytes from {offset} on. Index the file again: it has changed."
+        )
+    return part
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -1,10 +1,12 @@
 """The part of a recipe that says which images are certified."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, model_serializer, model_validator
+from pydantic import AfterValidator, BaseModel, model_serializer, model_validator
 
-from infra.images import Preprocess, Source
+from infra.images import Source
+from infra.preprocess import require_preprocess
+from infra.subsets import require_subset
 from pipelines.part import Part
 
 
@@ -14,11 +16,12 @@ class Data(Part):
     source: Source
     """Where they are; in a recipe its fields stand beside ``subset``."""
 
-    subset: str = "full"
-    """``full``, ``first:n`` or ``stride:k``."""
+    subset: Annotated[str, AfterValidator(require_subset)] = "full"
+    """Which of them, as ``infra.subsets.select`` names them."""
 
-    preprocess: Preprocess = "none"
-    """Decode, resize and crop to the certified input; part of the threat model."""
+    preprocess: Annotated[str, AfterValidator(require_preprocess)] = "none"
+    """Resize and crop to the certified input, as ``infra.preprocess.preprocess_of``
+    names them; part of the threat model."""
 
     @model_validator(mode="before")
     @classmethod

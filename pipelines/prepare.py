@@ -8,13 +8,15 @@ import pyarrow as pa
 import yaml
 
 from infra import cluster
-from infra.images import UnreadableImage, decode, select
+from infra.images import UnreadableImage, decode
 from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
+from infra.subsets import select, subset_digest
 from infra.tables import to_bytes
 from infra.tracking_address import resolve_uri
 from pipelines.decode import entry_digests
 from pipelines.identity import vote_identity
+from pipelines.imported import is_imported
 from pipelines.ledger import (
     Ledger,
     read_ledger,
@@ -72,11 +74,12 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     out = out or f"runs/{recipe.name}"
     store = open_store(out)
     store.require_writable()
+    _refuse_imported(store)
     first = recipe.runs[0]
     resolve_uri(first.tracking.uri, None)  # refuses what MLflow could not write to
     _require_same_data(recipe)
     entries = select(first.data.source.entries(), first.data.subset)
-    _require_known_labels(recipe, entries)
+    require_known_labels(recipe, entries)
     logger.info(
         "%s: %d images of %s at sigma %s, into %s.",
         recipe.name,
@@ -100,6 +103,14 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     return job
 
 
+def _refuse_imported(store: Store) -> None:
+    if is_imported(store):
+        raise ValueError(
+            f"A run needs an OUT of its own; {store.url} has an imported log. "
+            f"Take another --out."
+        )
+
+
 def images_table(job: Job) -> bytes:
     """Return which images a job asks for, as Parquet: key, label, sha256.
 
@@ -117,8 +128,11 @@ def images_table(job: Job) -> bytes:
             ("sha256", pa.string()),
         ]
     )
-    subset = job.recipe.runs[0].data.subset
-    return to_bytes(pa.Table.from_pylist(rows, schema), {"subset": subset})
+    facts = {
+        "subset": job.recipe.runs[0].data.subset,
+        "subset_sha256": subset_digest(job.entries),
+    }
+    return to_bytes(pa.Table.from_pylist(rows, schema), facts)
 
 
 def continued_ledger(job: Job, run: Run) -> Ledger:
@@ -146,7 +160,16 @@ def _require_same_data(recipe: Recipe) -> None:
             )
 
 
-def _require_known_labels(recipe: Recipe, entries: Sequence[Entry]) -> None:
+def require_known_labels(recipe: Recipe, entries: Sequence[Entry]) -> None:
+    """Refuse images whose label is no class of the classifier.
+
+    Args:
+        recipe: with the classifiers.
+        entries: images asked for.
+
+    Raises:
+        ValueError: names the first such image.
+    """
     for run in recipe.runs:
         num_classes = run.classifier.num_classes
         for entry in entries:

@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.object_store import Store
+from infra.preprocess import certified_input
 from infra.provenance import provenance
+from infra.sources.entry import Entry
+from infra.subsets import subset_digest
 from infra.tables import to_bytes
 from pipelines.certificates import CERTIFICATES, UNITS, certify_votes
 from pipelines.curve import Curve
@@ -45,6 +48,7 @@ def curve_of(name: str, run: Run, certificates: pa.Table, ledger: Ledger) -> Cur
         failure_probability=run.sampling.failure_probability,
         rule=run.rule.kind,
         seconds=dict(zip(keys, seconds, strict=True)),
+        remark=f"Subset {run.data.subset}, {_digest_of_images(certificates)[:12]}.",
     )
 
 
@@ -125,13 +129,20 @@ def _run_facts(run: Run, curve: Curve, ledger: Ledger) -> dict:
             "failure_probability": run.sampling.failure_probability,
             "rule": run.rule.model_dump(mode="json"),
             "subset": run.data.subset,
+            "subset_sha256": _digest_of_images(certificates),
         },
+        "certified_input": certified_input(run.data.preprocess),
         "images_asked_for": len(certificates),
         "images_done": len(certificates) - num_set_aside(certificates),
         "reasons": {entry["values"]: entry["counts"] for entry in reasons},
         "blocks_found_twice_and_different": ledger.num_differing,
         "conditions": sorted(set(ledger.votes["conditions"].to_pylist()) - {"{}"}),
     }
+
+
+def _digest_of_images(certificates: pa.Table) -> str:
+    rows = certificates.select(["image_key", "label"]).to_pylist()
+    return subset_digest([Entry(r["image_key"], r["label"], None) for r in rows])
 
 
 def num_set_aside(certificates: pa.Table) -> int:

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.provenance import provenance
-from infra.tracking import Metric, Tracker, answering, open_tracker
+from infra.subsets import subset_digest
+from infra.tracking import Metric, Tracker, open_tracker
 from infra.tracking_address import resolve_artifacts, resolve_uri
+from infra.tracking_client import answering
 from pipelines.curve import Curve, metrics
 from pipelines.identity import digest, vote_identity
 from pipelines.prepare import Job
@@ -83,7 +85,7 @@ def opened_log(job: Job) -> Iterator[RunLog]:
     parent_folder = None if folder is None else folder.parent
     uri = resolve_uri(job.recipe.runs[0].tracking.uri, parent_folder)
     with answering(uri):
-        log = _open(job, uri, resolve_artifacts(uri, parent_folder))
+        log = _open(job, uri, resolve_artifacts(uri, job.store.url))
         finished = False
         try:
             yield log
@@ -102,7 +104,13 @@ def _open(job: Job, uri: str, artifact_root: str | None) -> RunLog:
     parent = tracker.start_parent(
         job.recipe.name, out=job.store.url, vote_identity=digest({"runs": identities})
     )
-    tracker.log_params(parent, {"recipe": job.recipe.name, "out": job.store.url})
+    params = {
+        "recipe": job.recipe.name,
+        "out": job.store.url,
+        "subset": data.subset,
+        "subset_sha256": subset_digest(job.entries),
+    }
+    tracker.log_params(parent, params)
     tracker.log_data_set(
         parent,
         data.source.name,

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import torch
 
-from infra.images import decode, select
+from infra.images import decode
+from infra.subsets import select
 from ops.losses.minibatch import Minibatch
 from ops.noise import noise_key, random_words
 from pipelines.data import Data

@@ -1,6 +1,5 @@
 """Data sets as one folder of image files per class."""
 
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Literal
 from pydantic import BaseModel, PositiveInt
 
 from infra.object_store import open_store
-from infra.sources.entry import Entry, check_label, checked
+from infra.sources.entry import Entry, check_label, checked, report_missing
+from infra.sources.files import IMAGE_ENDINGS, Place, uri_of
+from infra.sources.imagenet import WORDNET_ID, class_indices, wordnet_ids
+from infra.sources.locations import Location, read_locations
 
-_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-_WORDNET_ID = re.compile(r"n\d{8}")
+_NUMBER = re.compile(r"-?\d+")
 
 
 class ClassFolders(BaseModel, frozen=True, extra="forbid"):
@@ -25,14 +26,13 @@ class ClassFolders(BaseModel, frozen=True, extra="forbid"):
     * whole numbers (``0`` to ``999``): the number itself;
     * anything else: the position among the sorted names, from 0.
 
-    The WordNet list is the file ``timm/data/_info/imagenet_synsets.txt`` of the
-    installed timm, found without importing timm. Files that do not end like an image
-    are left aside.
+    Classes without an image are told, and change no other class's number. Files that
+    do not end like an image are left aside.
     """
 
     source: Literal["class_folders"] = "class_folders"
 
-    path: str
+    path: Place
     """Folder that holds the class folders; local or ``s3://``."""
 
     num_classes: PositiveInt | None = None
@@ -48,7 +48,7 @@ class ClassFolders(BaseModel, frozen=True, extra="forbid"):
         if self.dataset is not None:
             return self.dataset
         folder = self._images()[0].partition("/")[0]
-        return "imagenet" if _WORDNET_ID.fullmatch(folder) else "class_folders"
+        return "imagenet" if WORDNET_ID.fullmatch(folder) else "class_folders"
 
     def entries(self) -> list[Entry]:
         """List the images by class, then by name; opens none.
@@ -64,21 +64,38 @@ class ClassFolders(BaseModel, frozen=True, extra="forbid"):
             for name in names
         ]
         found.sort(key=lambda entry: (entry.label, entry.where))
+        report_missing(found, self.classes(found), self.path)
         return checked(found, self.path)
+
+    def classes(self, entries: Sequence[Entry]) -> Sequence[str]:
+        """Return the names of the classes in class order.
+
+        Args:
+            entries: all images; their folders say how classes are named.
+        """
+        folders = {entry.where.partition("/")[0]: entry.label for entry in entries}
+        if WORDNET_ID.fullmatch(next(iter(folders))):
+            return wordnet_ids()
+        names = {label: folder for folder, label in folders.items()}
+        num_classes = self.num_classes or max(names) + 1
+        return [names.get(index, str(index)) for index in range(num_classes)]
+
+    def locate(self, entry: Entry) -> Location:
+        """Return the file of an image."""
+        return Location(uri_of(open_store(self.path), entry.where))
 
     def read(self, entries: Sequence[Entry]) -> list[bytes]:
         """Return the encoded images, in the order asked for."""
-        store = open_store(self.path)
-        return [store.read(entry.where) for entry in entries]
+        return read_locations([self.locate(entry) for entry in entries])
 
     def _images(self) -> list[str]:
         """Return the names of the image files, ``folder/file``, sorted."""
         found = open_store(self.path).names()
-        names = [name for name in found if name.lower().endswith(_ENDINGS)]
+        names = [name for name in found if name.lower().endswith(IMAGE_ENDINGS)]
         if not names:
             raise ValueError(
                 f"class_folders needs image files; {self.path} has none that end in "
-                f"{', '.join(_ENDINGS)}. Set data.path."
+                f"{', '.join(IMAGE_ENDINGS)}. Set data.path."
             )
         for name in names:
             if name.count("/") != 1:
@@ -90,9 +107,9 @@ class ClassFolders(BaseModel, frozen=True, extra="forbid"):
 
     def _class_indices(self, folders: set[str]) -> Mapping[str, int]:
         """Return the class index of every folder."""
-        if all(folder.isdecimal() for folder in folders):
-            indices = {folder: int(folder) for folder in folders}
-        elif any(_WORDNET_ID.fullmatch(folder) for folder in folders):
+        if any(_NUMBER.fullmatch(folder) for folder in folders):
+            indices = _numbered_indices(folders, self.path)
+        elif any(WORDNET_ID.fullmatch(folder) for folder in folders):
             indices = _wordnet_indices(folders, self.path)
         else:
             self._check_complete(folders)
@@ -112,8 +129,18 @@ class ClassFolders(BaseModel, frozen=True, extra="forbid"):
             )
 
 
+def _numbered_indices(folders: set[str], path: str) -> dict[str, int]:
+    for folder in sorted(folders):
+        if not _NUMBER.fullmatch(folder):
+            raise ValueError(
+                f"class_folders needs class numbers once one folder has one; {path} "
+                f"has {folder!r}. Move it elsewhere."
+            )
+    return {folder: int(folder) for folder in folders}
+
+
 def _wordnet_indices(folders: set[str], path: str) -> dict[str, int]:
-    known = {wordnet_id: index for index, wordnet_id in enumerate(_wordnet_ids())}
+    known = class_indices()
     for folder in sorted(folders):
         if folder not in known:
             raise ValueError(
@@ -122,15 +149,3 @@ def _wordnet_indices(folders: set[str], path: str) -> dict[str, int]:
                 f"Move it elsewhere."
             )
     return {folder: known[folder] for folder in folders}
-
-
-def _wordnet_ids() -> list[str]:
-    """Return the WordNet ids of the 1,000 ImageNet classes in class order."""
-    spec = importlib.util.find_spec("timm")
-    if spec is None or spec.origin is None:
-        raise ValueError(
-            "class_folders needs timm's list of ImageNet classes; timm is not "
-            "installed. Install timm."
-        )
-    listed = Path(spec.origin).parent / "data" / "_info" / "imagenet_synsets.txt"
-    return listed.read_text().split()

@@ -1,9 +1,14 @@
 """One image of a data set before it is read."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,9 @@ class Entry:
 
     where: Any
     """Locator that the same source's ``read`` understands; picklable."""
+
+    sha256: str | None = None
+    """Of the content as stored, in hexadecimal, where it is known without reading."""
 
 
 def checked(entries: Sequence[Entry], source: str) -> list[Entry]:
@@ -61,3 +69,42 @@ def check_label(label: int | None, num_classes: int, *, where: str) -> None:
             f"{unlabelled}. Take a labelled split, for ImageNet validation, or set "
             f"num_classes."
         )
+
+
+def missing_classes(entries: Sequence[Entry], classes: Sequence[str]) -> list[str]:
+    """Return the names of the classes of which there is no image, in class order.
+
+    Args:
+        entries: all images of the data set.
+        classes: names of its classes, in class order.
+    """
+    there = {entry.label for entry in entries}
+    return [name for index, name in enumerate(classes) if index not in there]
+
+
+def report_missing(
+    entries: Sequence[Entry], classes: Sequence[str], source: str
+) -> None:
+    """Log how many classes have no image, and the first few of them.
+
+    Args:
+        entries: all images of the data set.
+        classes: names of its classes, in class order.
+        source: what to call the data set.
+    """
+    if missing := missing_classes(entries, classes):
+        logger.warning(
+            "%s has no image of %d of its %d classes: %s. The classes keep their "
+            "numbers; accuracies are over those that are there.",
+            source,
+            len(missing),
+            len(classes),
+            some(missing),
+        )
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names as text, only the first few of many."""
+    more = len(names) - _NAMED_AT_MOST
+    listed = ", ".join(names[:_NAMED_AT_MOST])
+    return f"{listed} and {more} more" if more > 0 else listed

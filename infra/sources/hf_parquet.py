@@ -2,15 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, PositiveInt
 
-from infra.object_store import Store, open_store
-from infra.sources.entry import Entry, check_label, checked
+from infra.object_store import Store
+from infra.sources.entry import Entry, check_label, checked, report_missing
+from infra.sources.files import Place, find, folder_of, uri_of
+from infra.sources.locations import Location
+
+_ENDING = ".parquet"
+_INSIDE = "{}.parquet", "{}-*.parquet", "*/{}-*.parquet"
+"""Names of a split's files in a folder."""
 
 
 class HfParquet(BaseModel, frozen=True, extra="forbid"):
@@ -22,7 +27,7 @@ class HfParquet(BaseModel, frozen=True, extra="forbid"):
 
     source: Literal["hf_parquet"] = "hf_parquet"
 
-    path: str
+    path: Place
     """File, pattern with ``*``, or folder of ``{split}.parquet`` or
     ``{split}-*.parquet``; local or ``s3://``."""
 
@@ -54,14 +59,24 @@ class HfParquet(BaseModel, frozen=True, extra="forbid"):
                 class.
         """
         store, names = self._files()
-        return checked(list(self._list(store, names)), self.path)
+        found = checked(list(self._list(store, names)), self.path)
+        report_missing(found, self.classes(found), self.path)
+        return found
+
+    def classes(self, _entries: Sequence[Entry]) -> Sequence[str]:
+        """Return the names of the classes in class order: their numbers."""
+        return [str(index) for index in range(self.num_classes)]
+
+    def locate(self, entry: Entry) -> Location:
+        """Return the file that holds an image, which is no run of bytes of it."""
+        return Location(uri_of(self._folder(), entry.where[0]))
 
     def read(self, entries: Sequence[Entry]) -> list[bytes]:
         """Return the encoded images in the order asked for; empty where a row has none.
 
         Reads only the row groups that hold them, each once.
         """
-        store, _ = _place(self.path, self.split)
+        store = self._folder()
         wanted = defaultdict(list)
         for position, entry in enumerate(entries):
             file, group, _ = entry.where
@@ -116,38 +131,21 @@ class HfParquet(BaseModel, frozen=True, extra="forbid"):
                 f"{self.image_column!r} as {kind}. Set data.image_column."
             )
 
+    def _folder(self) -> Store:
+        return folder_of(self.path, ending=_ENDING)
+
     def _files(self) -> tuple[Store, list[str]]:
         """Return the store and the names of the split's files, sorted."""
-        store, patterns = _place(self.path, self.split)
-        prefix = patterns[0].partition("*")[0] if len(patterns) == 1 else ""
-        there = [name for name in store.names(prefix) if name.endswith(".parquet")]
-        chosen = [name for name in there if _matches(name, patterns)]
-        if len({name.rpartition("/")[0] for name in chosen}) != 1:
+        inside = [name.format(self.split) for name in _INSIDE]
+        found = find(self.path, ending=_ENDING, inside=inside)
+        if len({name.rpartition("/")[0] for name in found.names}) != 1:
+            there = (found.names or found.there)[:5]
             raise ValueError(
                 f"hf_parquet needs files of split {self.split!r} in one folder; "
-                f"{self.path} has {(chosen or there)[:5] or 'no Parquet file'}. "
+                f"{self.path} has {there or 'no Parquet file'}. "
                 f"Set data.path or data.split."
             )
-        return store, chosen
-
-
-def _place(path: str, split: str) -> tuple[Store, tuple[str, ...]]:
-    """Split a path into the folder to list and the patterns of names in it."""
-    if "*" in path or path.endswith(".parquet"):
-        before, star, after = path.partition("*")
-        root, slash, start = before.rpartition("/")
-        return open_store(f"{root}{slash}" or "."), (f"{start}{star}{after}",)
-    patterns = f"{split}.parquet", f"{split}-*.parquet", f"*/{split}-*.parquet"
-    return open_store(path), patterns
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    """Return whether a name fits a pattern; ``*`` does not reach over a slash."""
-    path = PurePosixPath(name)
-    return any(
-        path.match(pattern) and len(path.parts) == len(PurePosixPath(pattern).parts)
-        for pattern in patterns
-    )
+        return found.store, found.names
 
 
 def _content(images: pa.ChunkedArray, entry: Entry) -> bytes:

@@ -9,13 +9,11 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 from torchvision import transforms
 
-from infra.images import Source, UnreadableImage, decode, digest, select
+from infra.images import Source, UnreadableImage, decode
 from infra.sources.class_folders import ClassFolders
+from infra.sources.content import digest
 from infra.sources.digits import Digits
-from infra.sources.entry import Entry
 from infra.sources.hf_parquet import HfParquet
-
-ENTRIES = [Entry(f"image_{index}", index, index) for index in range(10)]
 
 TORCHVISION = transforms.Compose(
     [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
@@ -33,40 +31,6 @@ def photo(width: int, height: int) -> Image.Image:
     """Return an image of independent random pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     return Image.fromarray(pixels)
-
-
-def test_full_keeps_every_image_in_order() -> None:
-    assert select(ENTRIES, "full") == ENTRIES
-
-
-def test_first_keeps_the_beginning() -> None:
-    assert select(ENTRIES, "first:3") == ENTRIES[:3]
-    assert select(ENTRIES, "first:10") == ENTRIES
-
-
-def test_stride_keeps_positions_zero_k_and_2k() -> None:
-    labels = [entry.label for entry in select(ENTRIES, "stride:4")]
-    assert labels == [0, 4, 8]
-    assert len(select(ENTRIES, "stride:100")) == 1
-
-
-def test_more_images_than_there_are_is_refused_with_both_numbers() -> None:
-    with pytest.raises(ValueError, match=r"at least 11 images; the data set has 10"):
-        select(ENTRIES, "first:11")
-
-
-@pytest.mark.parametrize(
-    "subset", ["", "all", "first", "first:0", "first:-3", "stride:0", "first:1.5"]
-)
-def test_a_subset_that_means_nothing_is_refused(subset: str) -> None:
-    with pytest.raises(ValueError, match="needs full, first:n or stride:k"):
-        select(ENTRIES, subset)
-
-
-@pytest.mark.parametrize("subset", ["full", "stride:2"])
-def test_an_empty_result_is_refused(subset: str) -> None:
-    with pytest.raises(ValueError, match="the data set has 0"):
-        select([], subset)
 
 
 def test_digest_of_bytes_is_their_sha256() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.images import select
 from infra.object_store import open_store
 from infra.sources.entry import Entry
+from infra.subsets import select
 from pipelines.certificates import blocks_of
 from pipelines.decode import DecodeUnits
 from pipelines.identity import vote_identity

@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.images import digest
 from infra.object_store import open_store
 from infra.sources.class_folders import ClassFolders
+from infra.sources.content import digest
 from infra.sources.digits import Digits
 from pipelines.certificates import blocks_of, certify_votes
 from pipelines.decode import DecodeUnits, calls, entry_digests, rows_at_once
@@ -145,3 +146,14 @@ def test_a_call_stays_in_memory_and_fills_its_batches(
     room = 2**28 // (4 * block * int(np.prod(shape)))
     assert 1 <= rows <= max(1, room)
     assert all(padding(rows) <= padding(fewer) for fewer in range(1, rows))
+
+
+def test_digests_that_entries_know_are_not_read_again() -> None:
+    source = Digits()
+    first, second, *_ = source.entries()
+    known = replace(first, sha256="known", where=None)  # nothing could be read there
+
+    digests = entry_digests(source, [known, second])
+
+    assert digests[first.key] == "known"
+    assert digests[second.key] == entry_digests(source, [second])[second.key]

@@ -102,3 +102,39 @@ def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_images_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="needs image files"):
         ClassFolders(path=str(tmp_path / path)).entries()
+
+
+@pytest.mark.parametrize("stranger", ["-1", "background"])
+def test_a_folder_that_is_no_number_beside_numbers_is_refused(
+    tmp_path: Path, stranger: str
+) -> None:
+    path = fill(tmp_path, ["0/a.png", "1/b.png", f"{stranger}/c.png"])
+    with pytest.raises(ValueError, match=rf"folder '{stranger}'|has '{stranger}'"):
+        ClassFolders(path=path).entries()
+
+
+def test_the_unlabelled_folder_is_refused_and_explained(tmp_path: Path) -> None:
+    path = fill(tmp_path, ["-1/a.png"])
+    with pytest.raises(ValueError, match=r"has -1 \(the unlabelled test split"):
+        ClassFolders(path=path).entries()
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "told"),
+    [
+        (["n01440764/a.png", "n15075141/b.png"], {}, "998 of its 1000 classes: n01443"),
+        (["0/a.png", "3/b.png"], {}, "2 of its 4 classes: 1, 2."),
+        (["0/a.png", "3/b.png"], {"num_classes": 5}, "3 of its 5 classes: 1, 2, 4."),
+        (["cat/a.png", "dog/b.png"], {}, ""),
+    ],
+)
+def test_classes_without_a_folder_are_reported(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    names: list[str],
+    fields: dict,
+    told: str,
+) -> None:
+    path = fill(tmp_path, names)
+    assert len(ClassFolders(path=path, **fields).entries()) == len(names)
+    assert told in caplog.text if told else caplog.text == ""

@@ -146,6 +146,14 @@ def test_a_label_beyond_the_classes_is_refused(tmp_path: Path) -> None:
     assert len(HfParquet(path=path, num_classes=11).entries()) == 4
 
 
+def test_missing_classes_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.parquet", [0, 2, 2])
+    HfParquet(path=path, num_classes=4).entries()
+    assert "a.parquet has no image of 2 of its 4 classes: 1, 3." in caplog.text
+
+
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs images"):
         HfParquet(path=write(tmp_path / "a.parquet", [])).entries()

@@ -1,0 +1,63 @@
+"""Folders that hold ImageNet's validation images side by side."""
+
+import logging
+from pathlib import PurePosixPath
+
+from infra.object_store import Store
+from infra.sources.files import IMAGE_ENDINGS
+from infra.sources.imagenet import VALIDATION_NAME
+
+logger = logging.getLogger(__name__)
+
+
+def validation_images(
+    store: Store, folder: str, *, asked_by: str
+) -> list[tuple[int, str]]:
+    """Return official number and name of each image of a folder, by number.
+
+    Files that do not end like an image are left aside.
+
+    Args:
+        store: that holds the folder.
+        folder: with its slash, or empty for the store itself.
+        asked_by: the layout, for errors.
+
+    Raises:
+        ValueError: there is no image, or one is not named as the official ones are.
+    """
+    names = [n for n in store.names(folder) if n.lower().endswith(IMAGE_ENDINGS)]
+    if not names:
+        raise ValueError(
+            f"{asked_by} needs ImageNet's validation images; {store.url}/{folder} has "
+            f"no image file. Set data.path."
+        )
+    images = []
+    for name in names:
+        inside = name.removeprefix(folder)
+        official = VALIDATION_NAME.fullmatch(PurePosixPath(inside).stem)
+        if official is None or "/" in inside:
+            raise ValueError(
+                f"{asked_by} needs images named like ILSVRC2012_val_00000001.JPEG in "
+                f"one folder; {store.url}/{folder} has {inside!r}. Move it elsewhere, "
+                f"or take layout class_folders for images in folders by class."
+            )
+        images.append((int(official[1]), name))
+    return sorted(images)
+
+
+def report_missing_images(num_there: int, num_labels: int, place: str) -> None:
+    """Log how many images have a label and are not there.
+
+    Args:
+        num_there: images.
+        num_labels: labels.
+        place: what to call the data set.
+    """
+    if num_there < num_labels:
+        logger.warning(
+            "%s has %d of the %d images that have a label. Accuracies are over those "
+            "that are there.",
+            place,
+            num_there,
+            num_labels,
+        )

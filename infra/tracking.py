@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-import logging
-import os
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from infra.flat_config import flatten
+from infra.object_store import open_store
+from infra.tracking_client import answering, connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,20 +30,6 @@ class Metric(NamedTuple):
     step: int = 0
 
 
-@contextmanager
-def answering(uri: str) -> Iterator[None]:
-    """Tell a failure of MLflow inside the body as a ConnectionError to the URI."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise ConnectionError(
-            f"tracking needs a server or data base that answers; {uri} has: {error}. "
-            f"Check tracking.uri and MLFLOW_TRACKING_URI; what was written is kept."
-        ) from error
-
-
 def open_tracker(
     uri: str, *, experiment: str, artifact_root: str | None = None
 ) -> "Tracker":
@@ -61,23 +45,12 @@ def open_tracker(
         ConnectionError: nothing answers at the address.
         ValueError: the experiment was deleted.
     """
-    # Read when mlflow is imported, which is why the import stands below.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    from mlflow import MlflowClient
-
     if uri.startswith("sqlite:///"):
         database = Path(uri.removeprefix("sqlite:///"))
         database.parent.mkdir(parents=True, exist_ok=True)
-    # One line per table it makes is of no use to the one who certifies.
-    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        # MLflow's own models use what SQLAlchemy 2.1 deprecates.
-        warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")
-        client = MlflowClient(tracking_uri=uri)
-        with answering(uri):
-            found = _find_or_make(client, experiment, artifact_root)
+    with answering(uri):
+        client = connect(uri)
+        found = _find_or_make(client, experiment, artifact_root)
     if found.lifecycle_stage != "active":
         raise ValueError(
             f"tracking needs an active experiment; {experiment!r} at {uri} is deleted. "
@@ -159,7 +132,16 @@ class Tracker:
             self.client.log_batch(run_id, metrics=part)
 
     def log_bytes(self, run_id: str, name: str, data: bytes) -> None:
-        """Keep a content with the run under a name that may have folders."""
+        """Keep a content with the run under a name that may have folders.
+
+        Raises:
+            OSError: the bucket that keeps the run's files cannot be written.
+        """
+        kept_at = self.client.get_run(run_id).info.artifact_uri or ""
+        if kept_at.startswith("s3://"):
+            # MLflow would want a client and an endpoint of its own.
+            open_store(kept_at).write(name, data)
+            return
         place = PurePosixPath(name)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / place.name

@@ -29,20 +29,23 @@ def resolve_uri(recipe_uri: str | None, out_parent: Path | None) -> str:
     return asked
 
 
-def resolve_artifacts(uri: str, out_parent: Path | None) -> str | None:
+def resolve_artifacts(uri: str, out: str) -> str | None:
     """Return where a new experiment keeps its files.
 
     Args:
         uri: what ``resolve_uri`` returned.
-        out_parent: as for ``resolve_uri``.
+        out: where the run writes, a local path or ``s3://``.
 
     Returns:
-        The folder ``mlartifacts`` beside OUT for SQLite; ``None`` where a server
-        decides.
+        The folder ``mlartifacts`` beside OUT for SQLite, in OUT's bucket if it is in
+        one; ``None`` where a server decides.
     """
     if not uri.startswith("sqlite:"):
         return None
-    return (_folder(out_parent) / "mlartifacts").as_uri()
+    if not out.startswith("s3://"):
+        return (Path(out).absolute().parent / "mlartifacts").as_uri()
+    above, slash, _ = out.removeprefix("s3://").rstrip("/").rpartition("/")
+    return f"s3://{above}/mlartifacts" if slash else f"{out.rstrip('/')}/mlartifacts"
 
 
 def _folder(out_parent: Path | None) -> Path:

@@ -43,6 +43,12 @@ Out = Annotated[
         "--out", metavar="URI", help="Local path or s3:// (default runs/RECIPE)."
     ),
 ]
+WeightsFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="Checkpoint, or folder of diffusers.")
+]
+NewFile = Annotated[
+    str, typer.Option("--out", metavar="FILE", help="File to write, which is new.")
+]
 Verbose = Annotated[
     int, typer.Option("-v", count=True, help="More log; -vv even more.")
 ]
@@ -104,15 +110,94 @@ def report(
 ) -> None:
     """Rebuild certificates, tables and curves from the votes of one or more runs."""
     with _refusals_told(verbose):
+        from pipelines.imported import is_imported
         from pipelines.rebuild import rebuild
         from pipelines.results import num_set_aside
         from pipelines.summary import OUT_PLACES, REPORT_PLACES, print_report
 
         curves, store = rebuild(uris, settings or [], out)
-        alone = len(uris) == 1 and out is None
-        print_report(curves, store, {**(OUT_PLACES if alone else {}), **REPORT_PLACES})
+        own = len(uris) == 1 and out is None and not is_imported(store)
+        print_report(curves, store, {**(OUT_PLACES if own else {}), **REPORT_PLACES})
         if any(num_set_aside(curve.certificates) for curve in curves):
             raise typer.Exit(SET_ASIDE)
+
+
+@app.command()
+def doctor(
+    recipe: RecipeName,
+    settings: Settings = None,
+    out: Out = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Look at all that a long run of RECIPE rests on, with 200 images at most."""
+    with _refusals_told(verbose):
+        from pipelines.doctor import doctor as run
+        from pipelines.summary import print_checks
+
+        checks = run(recipe, settings or [], out)
+        print_checks(checks)
+        if any(check.status == "fail" for check in checks):
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def inspect(file: WeightsFile, verbose: Verbose = 0) -> None:
+    """Say what a weights FILE holds and what it would take to use it; runs no code."""
+    with _refusals_told(verbose):
+        from pipelines.inspect_weights import inspect as run
+        from pipelines.summary import print_lines
+
+        print_lines(run(file).lines())
+
+
+@app.command()
+def convert(
+    file: WeightsFile,
+    out: NewFile,
+    settings: Settings = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Convert a checkpoint FILE to safetensors that say what they are."""
+    with _refusals_told(verbose):
+        from pipelines.convert import convert as run
+        from pipelines.summary import print_trained
+
+        print_trained(run(file, settings or [], out))
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Folder or file.")],
+    layout: Annotated[
+        str, typer.Option("--layout", metavar="L", help="How SOURCE is laid out.")
+    ],
+    out: NewFile,
+    settings: Settings = None,
+    verbose: Verbose = 0,
+) -> None:
+    """List, read and hash every image of SOURCE once, into a manifest."""
+    with _refusals_told(verbose):
+        from pipelines.ingest import ingest as run
+        from pipelines.summary import print_ingested
+
+        print_ingested(run(source, layout, settings or [], out))
+
+
+@app.command("import")
+def import_(
+    log: Annotated[str, typer.Argument(metavar="LOG", help="Certification log.")],
+    settings: Settings = None,
+    out: Out = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Import another program's certification LOG, to report it beside our runs."""
+    with _refusals_told(verbose):
+        from pipelines.import_log import import_log
+        from pipelines.summary import REPORT_PLACES, print_report
+
+        curve, store = import_log(log, settings or [], out)
+        places = {"certificates": "certificates.parquet", **REPORT_PLACES}
+        print_report([curve], store, places)
 
 
 def main() -> None:

@@ -48,7 +48,8 @@ def rounded_down(value: float) -> str:
     if value == 0:
         return "0.0"
     three_digits = Context(prec=3, rounding=ROUND_DOWN)
-    return format(three_digits.create_decimal_from_float(value), "f")
+    # Its shortest decimal: 0.978 is stored as 0.97799..., which is not what it means.
+    return format(three_digits.create_decimal(repr(value)), "f")
 
 
 def clock(seconds: float) -> str:

@@ -17,6 +17,9 @@ from ops.score.certified_accuracy import (
     num_certified,
 )
 
+IMPORTED = "imported"
+"""Rule of certificates that another program made and a log handed down."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -45,6 +48,9 @@ class Curve:
 
     seconds: Mapping[str, float]
     """Seconds of voting per image key; an image without votes is not in it."""
+
+    remark: str = ""
+    """What a reader must know of these certificates beyond their settings."""
 
     @property
     def num_images(self) -> int:
@@ -91,6 +97,48 @@ def by_run(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
     """Group curves by their run, the runs by name and their curves by sigma."""
     ordered = sorted(curves, key=lambda curve: (curve.run, curve.sigma))
     return {run: list(own) for run, own in groupby(ordered, lambda curve: curve.run)}
+
+
+def cautions(curves: Sequence[Curve]) -> list[str]:
+    """Say what keeps curves beside each other from being compared as they stand.
+
+    Args:
+        curves: one or more, of one data set.
+
+    Returns:
+        A sentence, or nothing where images, N and failure probability are the same.
+    """
+    same = {_same_images(curves[0], curve) for curve in curves}
+    found = []
+    if False in same:
+        sizes = sorted({curve.num_images for curve in curves})
+        numbers = f" ({_listed(sizes)})" if len(sizes) > 1 else ""
+        found.append(f"different images{numbers}")
+    elif None in same:
+        found.append("images that may differ, as a log does not name them")
+    votes = sorted({curve.num_estimate for curve in curves})
+    if len(votes) > 1:
+        found.append(f"different N ({_listed(votes)})")
+    promises = sorted({curve.failure_probability for curve in curves})
+    if len(promises) > 1:
+        found.append(f"different failure probabilities ({_listed(promises)})")
+    if not found:
+        return []
+    return [f"Compare with care: these certificates rest on {', on '.join(found)}."]
+
+
+def _same_images(one: Curve, other: Curve) -> bool | None:
+    """Return whether two curves are of the same images; ``None`` if nobody can tell."""
+    if set(one.column("image_key")) == set(other.column("image_key")):
+        return True
+    labels, others = (np.sort(curve.column("label")) for curve in (one, other))
+    if IMPORTED in (one.rule, other.rule) and np.array_equal(labels, others):
+        return None
+    return False
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return " and ".join(f"{number:,}" for number in numbers)
 
 
 def radius_grid(dataset: str, largest: float) -> tuple[float, ...]:

@@ -4,8 +4,10 @@
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,8 +15,9 @@ import pyarrow.compute as pc
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
 from pipelines.conditions import refuse_mixture_if_strict
-from pipelines.curve import Curve
+from pipelines.curve import IMPORTED, Curve
 from pipelines.identity import vote_identity
+from pipelines.imported import imported_curve, is_imported
 from pipelines.ledger import Ledger, ledger_of, read_ledger, require_identity
 from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
@@ -26,6 +29,8 @@ from pipelines.results import (
     write_results,
 )
 
+Item = TypeVar("Item")
+
 
 def rebuild(
     uris: Sequence[str], settings: Sequence[str], out: str | None
@@ -33,7 +38,7 @@ def rebuild(
     """Make certificates, tables and curves anew from the votes of some OUTs.
 
     Each OUT gets its own certificates and report again; several also get one report
-    together.
+    together. An imported log has no votes: its certificates are read as they are.
 
     Args:
         uris: OUT of one or more runs.
@@ -47,6 +52,7 @@ def rebuild(
         ValueError: an OUT holds no votes, or a setting would need others.
     """
     stores = [open_store(uri) for uri in uris]
+    _refuse_settings_of_imports(stores, settings)
     rebuilt = [_rebuild_one(store, settings) for store in stores]
     if len(stores) == 1 and out is None:
         return rebuilt[0], stores[0]
@@ -57,10 +63,24 @@ def rebuild(
     return curves, together
 
 
+def _refuse_settings_of_imports(
+    stores: Sequence[Store], settings: Sequence[str]
+) -> None:
+    for store in stores if settings else ():
+        if is_imported(store):
+            raise ValueError(
+                f"report --set needs votes to certify anew; {store.url} holds an "
+                f"imported log and no votes, and --set has {', '.join(settings)}. "
+                f"Import the log again with other settings, or leave out --set."
+            )
+
+
 def _told_apart(rebuilt: Sequence[list[Curve]], stores: Sequence[Store]) -> list[Curve]:
-    """Return all curves, named by recipe, or by OUT where recipes are the same."""
-    recipes = [curves[0].run for curves in rebuilt]
-    if len(set(recipes)) == len(recipes):
+    """Return all curves, named by recipe, or by OUT where recipes are the same.
+
+    Imported logs of one name and several sigmas stay one run, with an envelope.
+    """
+    if not _names_clash(rebuilt):
         return [curve for curves in rebuilt for curve in curves]
     folders = [store.url.rstrip("/").rsplit("/", 1)[-1] for store in stores]
     names = folders if len(set(folders)) == len(folders) else [s.url for s in stores]
@@ -71,7 +91,25 @@ def _told_apart(rebuilt: Sequence[list[Curve]], stores: Sequence[Store]) -> list
     ]
 
 
+def _names_clash(rebuilt: Sequence[list[Curve]]) -> bool:
+    """Return whether OUTs share a name, other than one method's logs by sigma."""
+    shared = _repeated([curves[0].run for curves in rebuilt])
+    curves = [curve for own in rebuilt for curve in own]
+    twice = {name for name, _ in _repeated([(c.run, c.sigma) for c in curves])}
+    voted = {curve.run for curve in curves if curve.rule != IMPORTED}
+    return bool(shared & (twice | voted))
+
+
+def _repeated(items: Sequence[Item]) -> set[Item]:
+    return {item for item, times in Counter(items).items() if times > 1}
+
+
 def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
+    if is_imported(store):
+        curve = imported_curve(store)
+        for name, content in render([curve]).items():
+            store.write(f"report/{name}", content)
+        return [curve]
     recipe = stored_recipe(store, settings)
     curves, ledgers = [], []
     for run in recipe.runs:

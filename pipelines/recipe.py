@@ -3,10 +3,11 @@
 import logging
 import math
 import re
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
+    Field,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -88,6 +89,10 @@ class Run(Part):
 
     strict: bool = False
     """Whether votes made under different batch shapes or devices may not be mixed."""
+
+    expect_clean_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of images without noise that the classifier alone gets right; what
+    ``diffsmooth doctor`` holds it to."""
 
     tracking: Tracking = Tracking()
     """MLflow."""

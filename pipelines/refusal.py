@@ -83,11 +83,18 @@ def fields_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str
 
 def _step(here: Any, part: int | str) -> Any:
     if _is_model(here) and part in here.model_fields:
-        return here.model_fields[part].annotation
+        return _unwrapped(here.model_fields[part].annotation)
     for member in typing.get_args(here):
         if _is_model(member) and part in _tags(member):
             return member
     return here
+
+
+def _unwrapped(annotation: Any) -> Any:
+    """Return the one model that a field may hold besides None, if it is like that."""
+    members = [m for m in typing.get_args(annotation) if _is_model(m)]
+    optional = type(None) in typing.get_args(annotation)
+    return members[0] if optional and len(members) == 1 else annotation
 
 
 def _without_tags(

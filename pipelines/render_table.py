@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.cohen_log import rounded_down
-from pipelines.curve import Curve, table_radii
+from pipelines.curve import Curve, cautions, table_radii
 from pipelines.table_rows import Cell, Row, table_rows
 
 Lines = list[list[str]]
@@ -39,15 +39,17 @@ def settings_lines(curves: Sequence[Curve]) -> list[str]:
         curves: one or more.
 
     Returns:
-        A line per distinct setting, naming its curves if there are several settings.
+        A line per distinct setting, naming its curves if there are several settings;
+        then what keeps the curves from being compared as they stand.
     """
     named: dict[str, list[str]] = {}
     for curve in curves:
         who = f"{curve.run} at sigma {curve.sigma:g}"
         named.setdefault(_settings(curve), []).append(who)
     if len(named) == 1:
-        return list(named)
-    return [f"{', '.join(who)}: {settings}" for settings, who in named.items()]
+        return [*named, *cautions(curves)]
+    lines = [f"{', '.join(who)}: {settings}" for settings, who in named.items()]
+    return [*lines, *cautions(curves)]
 
 
 def table_lines(curves: Sequence[Curve]) -> Lines:
@@ -124,11 +126,12 @@ def terminal_table(curves: Sequence[Curve]) -> Table:
 
 
 def _settings(curve: Curve) -> str:
-    return (
+    settings = (
         f"{curve.num_images:,} images of {curve.dataset}, rule {curve.rule}, "
         f"N = {curve.num_estimate:,}, failure probability "
         f"{curve.failure_probability:g} per image."
     )
+    return f"{settings} {curve.remark}".rstrip()
 
 
 def _header(curves: Sequence[Curve]) -> list[str]:

@@ -3,17 +3,27 @@
 # pyright: reportAttributeAccessIssue=false
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from infra.object_store import Store
 from infra.tracking_address import resolve_uri
 from pipelines.curve import Curve
 from pipelines.report import summary_table
+
+if TYPE_CHECKING:  # for their types alone; both import what reports do without
+    from pipelines.check import Check
+    from pipelines.ingest import Ingested
+
+logger = logging.getLogger(__name__)
 
 OUT_PLACES = {"votes": "votes/", "certificates": "certificates.parquet"}
 REPORT_PLACES = {
@@ -80,3 +90,46 @@ def print_predictions(predictions: pa.Table, store: Store) -> None:
 def print_trained(path: Path) -> None:
     """Print where trained weights lie."""
     Console().print(f"weights       {path}", soft_wrap=True, highlight=False)
+
+
+def print_checks(checks: "Sequence[Check]") -> None:
+    """Print what the doctor found, with the remedies.
+
+    Args:
+        checks: in the order they were made.
+    """
+    colours = {"pass": "green", "warn": "yellow", "fail": "red"}
+    table = Table("", "looked at", "found", "remedy")
+    for check in checks:
+        status = f"[{colours[check.status]}]{check.status}[/]"
+        table.add_row(status, *map(escape, (check.name, check.found, check.remedy)))
+    Console().print(table)
+
+
+def print_ingested(ingested: "Ingested") -> None:
+    """Print what a manifest holds, and what to know before using it.
+
+    Args:
+        ingested: what was written.
+    """
+    console = Console()
+    for warning in ingested.warnings:
+        logger.warning("%s", warning)
+    console.print(
+        f"{ingested.num_images:,} images of {ingested.dataset}, "
+        f"{ingested.num_classes:,} classes, {ingested.num_bytes / 2**20:,.1f} MiB, "
+        f"in {ingested.seconds:.1f} s",
+        highlight=False,
+    )
+    for what, value in (("manifest", ingested.manifest), ("sha256", ingested.digest)):
+        console.print(f"{what:<13} {value}", soft_wrap=True, highlight=False)
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print lines as they are.
+
+    Args:
+        lines: of plain text.
+    """
+    for line in lines:
+        Console().print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,9 +1,12 @@
 import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from infra.object_store import open_store
 from infra.tracking import Metric, Tracker, open_tracker
 from infra.tracking_address import resolve_artifacts
 
@@ -21,7 +24,7 @@ def tracker(folder: Path) -> Tracker:
 def reopened(folder: Path, experiment: str = "digits") -> Tracker:
     """Connect to the one data base of these tests, made on first use."""
     uri = f"sqlite:///{folder}/mlflow.db"
-    root = resolve_artifacts(uri, folder)
+    root = resolve_artifacts(uri, str(folder / "out"))
     return open_tracker(uri, experiment=experiment, artifact_root=root)
 
 
@@ -136,6 +139,28 @@ def test_files_lie_where_the_experiment_keeps_them(
     assert (root / "report" / "table.md").read_text() == "a table"
     assert (root / "report" / "curve.svg").read_bytes() == b"<svg/>"
     assert (root / "recipe.yaml").read_bytes() == b"seed: 0"
+
+
+def test_files_lie_in_a_bucket_where_mlflow_looks_for_them(
+    folder: Path,
+    moto_server: dict[str, str],
+    use_server: Callable[[dict[str, str]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_server(moto_server)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    root = resolve_artifacts(uri, "s3://lab/runs/out")
+    tracker = open_tracker(uri, experiment="in a bucket", artifact_root=root)
+    parent = tracker.start_parent("r", out="s3://lab/runs/out", vote_identity="v")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "boto3", None)  # which users need not have
+        tracker.log_bytes(parent, "report/table.md", b"| a |")
+
+    kept = open_store("s3://lab/runs/mlartifacts")
+    assert kept.read(f"{parent}/artifacts/report/table.md") == b"| a |"
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", moto_server["AWS_ENDPOINT_URL"])
+    found = tracker.client.list_artifacts(parent, "report")
+    assert [file.path for file in found] == ["report/table.md"]
 
 
 def test_the_data_set_is_recorded_once_with_its_digest(

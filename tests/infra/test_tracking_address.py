@@ -32,9 +32,17 @@ def test_a_folder_is_refused(uri: str, tmp_path: Path) -> None:
         resolve_uri(uri, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("out", "files"),
+    [
+        ("/data/runs/a", "file:///data/runs/mlartifacts"),
+        ("s3://lab/runs/a", "s3://lab/runs/mlartifacts"),
+        ("s3://lab/a", "s3://lab/mlartifacts"),
+        ("s3://lab", "s3://lab/mlartifacts"),
+    ],
+)
 def test_files_lie_beside_out_for_sqlite_and_with_the_server_else(
-    tmp_path: Path,
+    out: str, files: str
 ) -> None:
-    uri = resolve_uri(None, tmp_path)
-    assert resolve_artifacts(uri, tmp_path) == f"file://{tmp_path}/mlartifacts"
-    assert resolve_artifacts("http://host:1", tmp_path) is None
+    assert resolve_artifacts("sqlite:////data/mlflow.db", out) == files
+    assert resolve_artifacts("http://host:1", out) is None

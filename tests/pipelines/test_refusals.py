@@ -137,6 +137,13 @@ CASES: dict[str, tuple[Callable[[Workshop], object], list[str]]] = {
         lambda w: w.certify("classifier.kind=resnet"),
         ["kind", "'classifier'", "'resnet'", "'cifar_resnet'"],
     ),
+    "unknown field of a part that may be left out": (
+        lambda w: w.certify(
+            "classifier={kind: timm, weights: {untrained: 0}, name: resnet18.tv_in1k, "
+            "input: {kind: none, maen: [0.5]}}"
+        ),
+        ["'classifier.input.maen'", "Did you mean 'mean'?"],
+    ),
     "no kind": (
         lambda w: w.certify("purifier={}"),
         ["kind", "'purifier'", "no value"],
@@ -227,13 +234,35 @@ CASES: dict[str, tuple[Callable[[Workshop], object], list[str]]] = {
         lambda w: w.weights({"0.weight": torch.zeros(16, 1, 3, 3)}),
         ["'0.weight'", "(16, 1, 3, 3)", "(32, 1, 3, 3)"],
     ),
+    "weights whose file names another network": (
+        lambda w: w.weights(
+            {"state_dict": {"fc.bias": torch.zeros(10)}, "arch": "cifar_resnet110"}
+        ),
+        ["needs kind: cifar_resnet, depth: 110", "w.pt says", "has kind: digits_cnn"],
+    ),
     "weights that want to run code": (
         lambda w: w.weights({"model": Unsafe()}),
         ["tensors and plain values only", "wants to run", "Unsafe"],
     ),
     "bad subset": (
         lambda w: w.certify("data.subset=last:3"),
-        ["full, first:n or stride:k", "'last:3'"],
+        ["data.subset needs full, first:n, stride:k", "or cohen500", "'last:3'"],
+    ),
+    "random subset without a seed": (
+        lambda w: w.certify("data.subset=random:50"),
+        ["random:n:seed", "'random:50'", "random:500:0"],
+    ),
+    "Cohen's 500 of a data set of another size": (
+        lambda w: w.certify("data.subset=cohen500"),
+        ["multiple of 500", "the data set has 619"],
+    ),
+    "unknown preprocessing": (
+        lambda w: w.certify("data.preprocess=cohen_256"),
+        ["data.preprocess needs none, cohen_224, adm_center:SIZE", "'cohen_256'"],
+    ),
+    "crop that needs a border": (
+        lambda w: w.certify("data.preprocess=resize_crop:200:224:bilinear"),
+        ["data.preprocess", "a crop of 224 from 200", "Make RESIZE larger"],
     ),
     "more images than there are": (
         lambda w: w.certify("data.subset=first:99999"),
@@ -275,6 +304,10 @@ CASES: dict[str, tuple[Callable[[Workshop], object], list[str]]] = {
         lambda w: _continue_as_another(w),
         ["seed: 0, now 1", "local.num: 3, now 4", "precision: 'float32', now 'bfl"],
     ),
+    "OUT with an imported log": (
+        lambda w: _over_an_import(w),
+        ["an OUT of its own", "has an imported log", "another --out"],
+    ),
     "tracking in a folder": (
         lambda w: resolve_uri("runs/mlruns", w.folder),
         ["tracking.uri", "'runs/mlruns'", "folder", "sqlite:///"],
@@ -302,6 +335,13 @@ def _at(workshop: Workshop, out: str) -> None:
 def _continue_as_another(workshop: Workshop) -> None:
     workshop.cast(workshop.run_of(), workshop.folder / "out", {"clean": 1})
     workshop.certify("seed=1", "local.num=4", "precision=bfloat16")
+
+
+def _over_an_import(workshop: Workshop) -> None:
+    (workshop.folder / "out").mkdir()
+    manifest = workshop.folder / "out" / "manifest.json"
+    manifest.write_text('{"kind": "imported"}')
+    workshop.certify()
 
 
 @pytest.fixture

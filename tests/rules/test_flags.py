@@ -11,6 +11,11 @@ FLAGS = {
     "predict": ["--out", "--set", "-v"],
     "train": ["--set", "-v"],
     "report": ["--out", "--set", "-v"],
+    "doctor": ["--out", "--set", "-v"],
+    "inspect": ["-v"],
+    "convert": ["--out", "--set", "-v"],
+    "ingest": ["--layout", "--out", "--set", "-v"],
+    "import": ["--out", "--set", "-v"],
 }
 
 

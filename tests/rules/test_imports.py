@@ -16,10 +16,10 @@ ONLY_IN = {
     "ray": ("pipelines/", "tune/", "infra/cluster.py"),
     "diffusers": ("ops/purify/", "ops/classify/"),
     "timm": ("ops/purify/", "ops/classify/"),
-    "s3fs": ("infra/object_store.py",),
-    "aiobotocore": ("infra/object_store.py",),
-    "botocore": ("infra/object_store.py",),
-    "mlflow": ("infra/tracking.py",),
+    "s3fs": ("infra/s3_clients.py",),
+    "aiobotocore": ("infra/s3_errors.py",),
+    "botocore": ("infra/s3_clients.py", "infra/s3_errors.py", "infra/s3_settings.py"),
+    "mlflow": ("infra/tracking.py", "infra/tracking_client.py"),
     "optuna": ("tune/",),
 }
 """Where a library may be imported, also inside functions."""

@@ -14,15 +14,21 @@ def test_log_has_the_columns_of_published_logs(a_curve: MakeCurve) -> None:
     assert lines == [
         "idx\tlabel\tpredict\tradius\tcorrect\ttime",
         "0\t1\t1\t0.625\t1\t1:02:03.500000",
-        "1\t2\t2\t0.299\t1\t0:00:00.000000",
+        "1\t2\t2\t0.3\t1\t0:00:00.000000",
         "2\t3\t-1\t0.0\t0\t0:00:00.000000",
-        "3\t4\t0\t0.699\t0\t0:00:00.000000",
+        "3\t4\t0\t0.7\t0\t0:00:00.000000",
     ]
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.0"), (0.4999999, "0.499"), (1.999, "1.99"), (0.25, "0.25"), (3.5, "3.5")],
+    [
+        (0.0, "0.0"),
+        (0.4999999, "0.499"),
+        (1.999, "1.99"),
+        (0.25, "0.25"),
+        (0.978, "0.978"),
+    ],
 )
 def test_radii_are_never_rounded_up(value: float, text: str) -> None:
     assert float(rounded_down(value)) == float(text)

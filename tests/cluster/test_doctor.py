@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from pipelines.check import Check
+from pipelines.doctor import doctor
+
+pytestmark = pytest.mark.ray
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_untrained_networks_are_warned_of_and_nothing_is_left_in_out(
+    ray_cluster: None, recipe_file: Path, tmp_path: Path
+) -> None:
+    found = by_name(doctor(str(recipe_file), ["sigma=[0.25]"], str(tmp_path / "out")))
+
+    assert {name for name, check in found.items() if check.status == "fail"} == set()
+    assert found["clean accuracy"].status == "warn"
+    assert found["purifier at 0.25"].status == "warn"
+    assert "votes/s per actor" in found["speed at 0.25"].found
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_what_is_wrong_with_the_places_is_told_all_at_once(
+    ray_cluster: None, recipe_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    settings = [
+        "tracking.uri=somewhere/mlruns",
+        "data.subset=first:99999",
+        "classifier.weights={path: /no/such/w.pt}",
+    ]
+    checks = by_name(doctor(str(recipe_file), settings, str(tmp_path / "file" / "out")))
+
+    failed = {name for name, check in checks.items() if check.status == "fail"}
+    assert failed == {"storage", "tracking", "data", "weights"}
+    assert all(checks[name].remedy for name in failed)
+    assert checks["cluster"].status == "pass"

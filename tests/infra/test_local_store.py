@@ -1,0 +1,34 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from infra.object_store import open_store
+
+
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"needs a place it can write.*file/out"):
+        open_store(tmp_path / "file" / "out").require_writable()
+
+
+def test_a_failed_write_leaves_no_file_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        open_store(tmp_path).write("taken", b"data")
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+def test_local_files_have_the_permissions_the_user_chose(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    open_store(tmp_path).write("ours", b"")
+    assert (tmp_path / "ours").stat().st_mode == plain.stat().st_mode
+
+
+def test_listing_follows_linked_folders(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "a.png").write_bytes(b"")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "n01440764").symlink_to(tmp_path / "disk")
+    assert open_store(tmp_path / "data").names() == ["n01440764/a.png"]

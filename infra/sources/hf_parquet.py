@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, PositiveInt
 
 from infra.object_store import Store
@@ -89,10 +88,8 @@ class HfParquet(BaseModel, frozen=True, extra="forbid"):
         return [contents[position] for position in range(len(entries))]
 
     def _read_group(self, store: Store, file: str, group: int) -> pa.ChunkedArray:
-        with store.open(file) as opened:
-            table = pq.ParquetFile(opened).read_row_group(
-                group, columns=[self.image_column]
-            )
+        with store.open_parquet(file) as opened:
+            table = opened.read_row_group(group, columns=[self.image_column])
         return table.column(self.image_column)
 
     def _list(self, store: Store, names: Sequence[str]) -> Iterator[Entry]:
@@ -106,8 +103,7 @@ class HfParquet(BaseModel, frozen=True, extra="forbid"):
     def _list_file(
         self, store: Store, name: str
     ) -> Iterator[tuple[tuple[str, int, int], int]]:
-        with store.open(name) as opened:
-            file = pq.ParquetFile(opened)
+        with store.open_parquet(name) as file:
             self._check_columns(file.schema_arrow, name)
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=[self.label_column])

@@ -1,7 +1,6 @@
 """From a data set to the pixels that are certified: read, decode, resize, crop."""
 
 import io
-import struct
 from typing import Annotated
 
 import numpy as np
@@ -9,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from infra.preprocess import preprocess_of
-from infra.sources.content import Content
+from infra.sources.content import DAMAGED, Content
 from infra.sources.digits import Digits
 from infra.sources.layout import Layout
 from infra.sources.manifest import Manifest
@@ -54,16 +53,7 @@ def _open_rgb(content: bytes, key: str) -> Image.Image:
         image.load()
     except UnidentifiedImageError as error:
         raise _unreadable(content, key, "no format that Pillow knows") from error
-    # What Pillow raises for damaged files of the formats it knows.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        struct.error,
-        Image.DecompressionBombError,
-    ) as error:
+    except DAMAGED as error:
         raise _unreadable(content, key, str(error)) from error
     if image.mode.startswith(("I", "F")):
         raise UnreadableImage(

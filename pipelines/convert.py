@@ -18,7 +18,7 @@ from infra.weights.openai_tensors import to_diffusers
 from infra.weights.openai_unet import OpenAiUnet
 from infra.weights.safetensors_file import write
 from ops.purify.fingerprint import FIELD, fingerprint_of
-from ops.purify.unet import assemble_unet
+from ops.purify.unet import assemble_unet, rename_old_attention
 from ops.weights import Weights, fit_weights
 
 logger = logging.getLogger(__name__)
@@ -44,9 +44,10 @@ class Asked:
 def convert(file: str, settings: Sequence[str], out: str) -> Path:
     """Write a checkpoint as safetensors, with settings, licence and fingerprint.
 
-    A U-Net in OpenAI's layout becomes one of diffusers' and is run once: what it
-    returns is stored, and compared whenever it is loaded. Any other checkpoint keeps
-    its tensors, without their wrappers, and the plain values beside them.
+    A U-Net in OpenAI's layout becomes one of diffusers'. It, and any that is one of
+    diffusers' already, is run once: what it returns is stored, and compared whenever
+    it is loaded. Any other checkpoint keeps its tensors, without their wrappers, and
+    the plain values beside them.
 
     Args:
         file: checkpoint, safetensors file, or folder of diffusers.
@@ -69,6 +70,9 @@ def convert(file: str, settings: Sequence[str], out: str) -> Path:
         tensors, said = _converted(asked.unet, tensors, file)
     elif is_openai(tensors):
         raise _no_settings(file, out, tensors)
+    elif "unet" in said:
+        tensors = rename_old_attention(tensors)
+        said = _known(tensors, said, file)
     config = {
         **said,
         "source": {"name": Path(file).name, "sha256": digest(file)},
@@ -84,17 +88,22 @@ def _converted(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     config = settings_of(unet)
     converted = to_diffusers(unet, tensors, file)
-    network = fit_weights(
-        assemble_unet(config["unet"], config["attention_heads"]),
-        Weights(file, converted, config),
-    )
     if unet.class_cond:
         logger.warning(
             "%s is class-conditional: it is converted, and no purifier takes it, for "
             "it would have to be told the true label.",
             file,
         )
-    return converted, {**config, FIELD: fingerprint_of(network, file)}
+    return converted, _known(converted, config, file)
+
+
+def _known(tensors: Tensors, config: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Return the settings of a U-Net with its fingerprint among them."""
+    network = fit_weights(
+        assemble_unet(config["unet"], config.get("attention_heads")),
+        Weights(file, tensors, config),
+    )
+    return {**config, FIELD: fingerprint_of(network, config, file)}
 
 
 def _target(out: str) -> Path:

@@ -20,8 +20,9 @@ from pipelines.allotment import Allotment, allot
 from pipelines.check import Check
 from pipelines.clean_verdicts import judge_clean
 from pipelines.prepare import require_known_labels
-from pipelines.probe import Measured, Sample, probe
+from pipelines.probe import Measured, probe
 from pipelines.recipe import Recipe, Run, load_recipe
+from pipelines.sample import Sample
 from pipelines.verdicts import judge_noise, judge_pixels, judge_speed
 from pipelines.weights import references, resolve, training_recipes
 from pipelines.worker import WorkerSettings
@@ -214,7 +215,15 @@ def _measured(run: Run, sample: Sample, stage: Allotment) -> Measured:
     try:
         return ray.get(remote.remote(run, sample, _settings(run, stage)))
     except RayTaskError as error:
-        raise error.cause from error
+        if not isinstance(error.cause, RuntimeError):
+            raise error.cause from error
+        first_line = str(error.cause).partition("\n")[0]
+        raise ValueError(
+            f"doctor needs images that the networks take; {sample.keys[0]!r} of "
+            f"channel x height x width {sample.images[0].shape} gives: {first_line}. "
+            f"Check data.preprocess and batch, and the settings of purifier and "
+            f"classifier."
+        ) from error
 
 
 def _settings(run: Run, stage: Allotment) -> WorkerSettings:

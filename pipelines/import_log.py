@@ -126,6 +126,17 @@ def _refuse_other_content(store: Store, source: _Source) -> None:
     )
 
 
+def _tell_replaced(store: Store, told: ImportSettings) -> None:
+    before = manifest_of(store).get("settings")
+    if before not in (None, told.model_dump(mode="json")):
+        logger.warning(
+            "%s had this log under other settings, %s; they are replaced. Take another "
+            "--out to keep both.",
+            store.url,
+            before,
+        )
+
+
 def _write(
     store: Store, source: _Source, told: ImportSettings, promise: Promise
 ) -> Curve:
@@ -135,6 +146,7 @@ def _write(
     certificates, images = _certificates(rows, told), _images(rows)
     curve = log_curve(told, certificates, images, "")
     curve = replace(curve, remark=_remark(curve, source, promise))
+    _tell_replaced(store, told)
     facts = {"units": json.dumps(UNITS, sort_keys=True), "log_sha256": source.sha256}
     store.write("certificates.parquet", to_bytes(certificates, facts))
     store.write("images.parquet", to_bytes(images, {"subset": "of the log"}))

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from infra.sources.content import digest, image_size, num_bytes
 from infra.sources.entry import Entry, missing_classes, some
-from infra.sources.files import absolute, split_file, with_absolute_places
-from infra.sources.layout import LAYOUTS, Layout
+from infra.sources.files import absolute, split_file
+from infra.sources.layout import Layout
 from infra.sources.manifest import MANIFEST, manifest_bytes
+from infra.subsets import select
 from pipelines.in_order import in_order
-from pipelines.recipe_file import Raw, apply_setting
+from pipelines.ingest_settings import described, require_there, subset_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Ingested:
     """Classes of which there is no image."""
 
     unreadable: Sequence[str]
-    """Images whose head cannot be read; they are in the manifest all the same."""
+    """Images that cannot be decoded; they are in the manifest all the same."""
 
     repeated: int
     """Images whose bytes are those of another one."""
@@ -94,7 +94,7 @@ def ingest(source: str, layout: str, settings: Sequence[str], out: str) -> Inges
     Args:
         source: folder, file or pattern; local or ``s3://``.
         layout: one of the names in ``LAYOUTS``.
-        settings: ``field=value`` each, of the layout's description.
+        settings: ``field=value`` each, of the layout's description, and ``subset``.
         out: the manifest to write, ``X.parquet``; local or ``s3://``.
 
     Returns:
@@ -106,14 +106,17 @@ def ingest(source: str, layout: str, settings: Sequence[str], out: str) -> Inges
         OSError: a file cannot be read, or ``out`` cannot be written.
     """
     began = time.monotonic()
-    description = _described(source, layout, settings)
+    subset, others = subset_of(settings)
+    description = described(source, layout, others)
+    require_there(source)
     place = _free_place(out)
-    entries = description.entries()
+    entries = select(description.entries(), subset)
     # Named here, so that nobody has to list files to learn the name.
     description = description.model_copy(update={"dataset": description.name})
     logger.info("%s: %d images listed, reading them.", source, len(entries))
     rows = list(_told(_read_all(description, entries), len(entries)))
-    data, whole = manifest_bytes(pa.Table.from_pylist(rows, MANIFEST), description)
+    table = pa.Table.from_pylist(rows, MANIFEST)
+    data, whole = manifest_bytes(table, description, subset)
     store, name = split_file(place)
     if not store.write_once(name, data):
         raise _taken(place)
@@ -152,35 +155,6 @@ def _taken(place: str) -> ValueError:
         f"ingest needs a new name, because runs rest on what a manifest says; there "
         f"is something at {place}. Choose another --out, or remove that file."
     )
-
-
-def _described(source: str, layout: str, settings: Sequence[str]) -> Layout:
-    """Return a layout's description that means the same from anywhere."""
-    if layout not in LAYOUTS:
-        raise ValueError(
-            f"ingest needs a layout it knows; --layout has {layout!r}. "
-            f"Known: {', '.join(LAYOUTS)}."
-        )
-    raw: Raw = {"source": layout, "path": source}
-    for setting in settings:
-        apply_setting(raw, setting)
-    if (raw["source"], raw["path"]) != (layout, source):
-        raise ValueError(
-            f"ingest needs the source and the layout once; --set gives "
-            f"{raw['path']} as {raw['source']} besides. Leave it out."
-        )
-    try:
-        return with_absolute_places(LAYOUTS[layout].model_validate(raw))
-    except ValidationError as error:
-        known = [f for f in LAYOUTS[layout].model_fields if f not in ("source", "path")]
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}"
-            for problem in error.errors()
-        )
-        raise ValueError(
-            f"Layout {layout} needs its fields to fit; it has {problems}. "
-            f"Set with --set: {', '.join(known)}."
-        ) from error
 
 
 def _read_all(layout: Layout, entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:

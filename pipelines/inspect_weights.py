@@ -151,7 +151,7 @@ def _scheduler(scheduler: Mapping[str, Any]) -> str:
 
 
 def _fingerprint(weights: Weights) -> str:
-    if FIELD not in weights.config:
+    if FIELD not in weights.config and "source" not in weights.config:
         return "none"
     try:
         network = assemble_unet(

@@ -1,44 +1,27 @@
 """What the networks of a run do to a few images, measured where votes will be cast."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
 
-from ops.classify.input_layer import PRESETS, InputLayer
 from ops.columns import Batch, Worker
 from ops.networks import read_weights
 from ops.purify.one_shot_ddpm import Moment, OneShotDdpm
 from ops.purify.purify import Purify
 from ops.vote.add_noise import AddNoise
 from ops.vote.local_smooth import LocalSmooth
+from pipelines.other_settings import behind_other_inputs, with_other_purifiers
 from pipelines.recipe import Run
+from pipelines.sample import STREAM, Sample, classes_of, psnr, stacks
 from pipelines.stages import ops_of, run_op
 from pipelines.worker import WorkerSettings
 
-STREAM = "doctor"
-"""Noise of its own, so that no certificate rests on an image's probe."""
-
 TIMING_SECONDS = 3.0
 """Least time over which votes per second are measured."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A few images of a data set, decoded."""
-
-    keys: tuple[str, ...]
-    """Official names."""
-
-    labels: tuple[int, ...]
-    """True classes."""
-
-    images: tuple[np.ndarray, ...]
-    """float32 ``channel height width`` in [0, 1]; shapes may differ."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +59,9 @@ class Measured:
     other_inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Classes of the images as they are, behind other input layers, by their name."""
 
+    other_purifiers: Mapping[str, float] = field(default_factory=dict)
+    """Gain in signal-to-noise ratio under other settings of the purifier, in dB."""
+
 
 def probe(run: Run, sample: Sample, settings: WorkerSettings) -> Measured:
     """Send a sample through a run's networks and time its votes.
@@ -96,7 +82,8 @@ def probe(run: Run, sample: Sample, settings: WorkerSettings) -> Measured:
             votes_per_second=_votes_per_second(run, sample, worker),
             device=_device(worker),
             moment=_moment(run, worker),
-            other_inputs=_behind_other_inputs(run, sample, worker),
+            other_inputs=behind_other_inputs(run, sample, worker),
+            other_purifiers=with_other_purifiers(run, sample, worker),
         )
 
 
@@ -109,7 +96,7 @@ def _looked_at(run: Run, sample: Sample, worker: Worker) -> dict[str, Any]:
     classify = run.classifier.open(worker)
     classes = {name: [] for name in ("clean", "noisy", "purified", "voted")}
     ratios: dict[str, list[float]] = {"noisy_psnr": [], "purified_psnr": []}
-    for columns in _stacks(sample, worker.batch):
+    for columns in stacks(sample, worker.batch):
         columns = run_op(smooth, run_op(purify, run_op(noise, columns)))
         image = torch.as_tensor(columns["image"]).to(worker.device)
         noisy, purified = columns["noisy"][:, 0], columns["purified"][:, 0]
@@ -118,40 +105,13 @@ def _looked_at(run: Run, sample: Sample, worker: Worker) -> dict[str, Any]:
             ("noisy", noisy),
             ("purified", purified),
         ):
-            classes[name] += _classes(classify, copies)
+            classes[name] += classes_of(classify, copies)
         classes["voted"] += columns["vote"][:, 0].tolist()
-        ratios["noisy_psnr"] += _psnr(noisy.clamp(0, 1), image)
-        ratios["purified_psnr"] += _psnr(purified, image)
+        ratios["noisy_psnr"] += psnr(noisy.clamp(0, 1), image)
+        ratios["purified_psnr"] += psnr(purified, image)
     return {name: np.array(found) for name, found in classes.items()} | {
         name: float(np.mean(found)) for name, found in ratios.items()
     }
-
-
-def _stacks(sample: Sample, batch: int) -> Iterator[dict[str, Any]]:
-    """Yield the images in their order, in stacks of one shape."""
-    rows = range(len(sample.keys))
-    for _, group in groupby(rows, lambda row: sample.images[row].shape):
-        alike = list(group)
-        for start in range(0, len(alike), batch):
-            part = alike[start : start + batch]
-            yield {
-                "image": np.stack([sample.images[row] for row in part]),
-                "image_key": [sample.keys[row] for row in part],
-                "stream": [STREAM] * len(part),
-                "block": [0] * len(part),
-            }
-
-
-def _classes(
-    classify: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
-) -> list[int]:
-    return classify(images).argmax(dim=1).tolist()
-
-
-def _psnr(changed: torch.Tensor, image: torch.Tensor) -> list[float]:
-    """Return the peak signal-to-noise ratio of each image, in dB."""
-    error = (changed - image).double().square().flatten(1).mean(dim=1)
-    return (-10 * error.clamp_min(1e-12).log10()).tolist()
 
 
 def _votes_per_second(run: Run, sample: Sample, worker: Worker) -> float:
@@ -190,45 +150,3 @@ def _device(worker: Worker) -> str:
     if worker.device.type == "cuda":
         return torch.cuda.get_device_name()
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-def _behind_other_inputs(
-    run: Run, sample: Sample, worker: Worker
-) -> dict[str, np.ndarray]:
-    """Classify the images behind the input layers that the classifier might want."""
-    classifier: Any = run.classifier
-    channels = {image.shape[0] for image in sample.images}
-    if not _may_vary(classifier, worker) or channels != {3}:
-        return {}
-    found = {}
-    for name, layer in candidates(getattr(classifier, "input", None)).items():
-        classify = classifier.model_copy(update={"input": layer}).open(worker)
-        classes: list[int] = []
-        for columns in _stacks(sample, worker.batch):
-            image = torch.as_tensor(columns["image"]).to(worker.device)
-            classes += _classes(classify, image)
-        found[name] = np.array(classes)
-    return found
-
-
-def _may_vary(classifier: Any, worker: Worker) -> bool:
-    """Return whether the input layer is the recipe's word alone."""
-    if "input" not in type(classifier).model_fields:
-        return False
-    if classifier.weights.untrained is not None:
-        return False
-    return "input" not in worker.weights(classifier.weights).config
-
-
-def candidates(taken: InputLayer | None) -> dict[str, InputLayer]:
-    """Return the usual input layers for colours, without the one that is taken.
-
-    Args:
-        taken: the recipe's.
-
-    Returns:
-        Layers by the value a recipe gives ``classifier.input``.
-    """
-    named: Sequence[str] = [*PRESETS, "none"]
-    layers = {name: InputLayer.model_validate(name) for name in named}
-    return {name: layer for name, layer in layers.items() if layer != taken}

@@ -99,7 +99,9 @@ def print_checks(checks: "Sequence[Check]") -> None:
         checks: in the order they were made.
     """
     colours = {"pass": "green", "warn": "yellow", "fail": "red"}
-    table = Table("", "looked at", "found", "remedy")
+    table = Table("")
+    for heading in ("looked at", "found", "remedy"):
+        table.add_column(heading, overflow="fold")
     for check in checks:
         status = f"[{colours[check.status]}]{check.status}[/]"
         table.add_row(status, *map(escape, (check.name, check.found, check.remedy)))

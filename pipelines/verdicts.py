@@ -7,8 +7,12 @@ from scipy.stats import binom
 
 from ops.certify.clopper_pearson import largest_radius
 from pipelines.check import CHANCE, Check
-from pipelines.probe import Measured, Sample
+from pipelines.probe import Measured
 from pipelines.recipe import Run
+from pipelines.sample import Sample
+
+BETTER_DB = 1.0
+"""Gain from which another setting of a purifier is taken to be the right one."""
 
 
 def judge_pixels(sample: Sample) -> Check:
@@ -46,6 +50,7 @@ def judge_noise(measured: Measured, sample: Sample, run: Run) -> list[Check]:
     return [
         _scales(measured, run),
         _purifier(measured, run),
+        *_purifier_settings(measured, run),
         _accuracy_under_noise(measured, np.array(sample.labels), run),
     ]
 
@@ -80,6 +85,19 @@ def _purifier(measured: Measured, run: Run) -> Check:
         else "Check the purifier's schedule, prediction and rescale_timesteps; weights "
         "converted with the wrong attention order look like this too.",
     )
+
+
+def _purifier_settings(measured: Measured, run: Run) -> list[Check]:
+    """Return whether the purifier denoises better under another setting."""
+    if not measured.other_purifiers:
+        return []
+    name = f"settings at {run.sigma:g}"
+    best = max(measured.other_purifiers, key=lambda k: measured.other_purifiers[k])
+    gain = measured.other_purifiers[best]
+    if not gain > BETTER_DB:  # nor NaN
+        return [Check(name, "pass", "no usual schedule or prediction denoises better")]
+    remedy = f"--set purifier.{best}, if the network was trained so."
+    return [Check(name, "fail", f"{gain:+.1f} dB with {best}", remedy)]
 
 
 def _accuracy_under_noise(measured: Measured, labels: np.ndarray, run: Run) -> Check:

@@ -2,12 +2,24 @@
 
 import hashlib
 import io
+import struct
 
 import numpy as np
 from PIL import Image
 
 Content = bytes | np.ndarray
 """An encoded image, or uint8 pixels ``height width`` or ``height width channel``."""
+
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for damaged files of the formats it knows."""
 
 
 def digest(content: Content) -> str:
@@ -27,20 +39,20 @@ def num_bytes(content: Content) -> int:
 
 
 def image_size(content: Content) -> tuple[int, int]:
-    """Return width and height in pixels, from the head of the file alone.
+    """Return width and height in pixels of an image that can be decoded to its end.
 
     Raises:
-        ValueError: the head is none that Pillow knows; the message is the reason.
+        ValueError: Pillow cannot decode it; the message is the reason.
     """
     if not isinstance(content, bytes):
         return content.shape[1], content.shape[0]
     try:
         with Image.open(io.BytesIO(content)) as image:
+            image.load()
             return image.size
     except Image.UnidentifiedImageError as error:
         raise ValueError("no format that Pillow knows") from error
-    # What Pillow raises for damaged heads of the formats it knows.
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise ValueError(str(error)) from error
 
 

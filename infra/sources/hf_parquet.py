@@ -1,7 +1,9 @@
 """Data sets as Parquet in the layout of the Hugging Face hub."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Literal
 
 import pyarrow as pa
@@ -17,11 +19,16 @@ _INSIDE = "{}.parquet", "{}-*.parquet", "*/{}-*.parquet"
 """Names of a split's files in a folder."""
 
 
+_OFFICIAL = re.compile(r"(ILSVRC2012_val_\d{8})(?:_n\d{8})?\.")
+"""How files of ImageNet's validation are called, on the hub with their WordNet id."""
+
+
 class HfParquet(BaseModel, frozen=True, extra="forbid"):
     """Encoded images in a column ``struct<bytes, path>`` beside an integer label.
 
-    A key is ``{split}_{index:05d}``, where the index counts over all files of the split
-    in the order of their names: the official index.
+    A key is the official name where an image's path has one of ImageNet's, else
+    ``{split}_{index:05d}``, where the index counts over all files of the split in the
+    order of their names: the official index.
     """
 
     source: Literal["hf_parquet"] = "hf_parquet"
@@ -95,20 +102,32 @@ class HfParquet(BaseModel, frozen=True, extra="forbid"):
     def _list(self, store: Store, names: Sequence[str]) -> Iterator[Entry]:
         index = 0
         for name in names:
-            for where, label in self._list_file(store, name):
+            for where, label, path in self._list_file(store, name):
                 check_label(label, self.num_classes, where=f"{name} row {index}")
-                yield Entry(f"{self.split}_{index:05d}", label, where)
+                official = _OFFICIAL.match(PurePosixPath(path or "").name)
+                key = official[1] if official else f"{self.split}_{index:05d}"
+                yield Entry(key, label, where)
                 index += 1
 
     def _list_file(
         self, store: Store, name: str
-    ) -> Iterator[tuple[tuple[str, int, int], int]]:
+    ) -> Iterator[tuple[tuple[str, int, int], int, str | None]]:
+        """Yield where each image is, its label and the path it had."""
         with store.open_parquet(name) as file:
             self._check_columns(file.schema_arrow, name)
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=[self.label_column])
-                for row, label in enumerate(table.column(0).to_pylist()):
-                    yield (name, group, row), label
+                columns = [self.label_column, f"{self.image_column}.path"]
+                table = file.read_row_group(group, columns=columns)
+                paths = self._paths(table)
+                labels = table.column(self.label_column).to_pylist()
+                for row, (label, path) in enumerate(zip(labels, paths, strict=True)):
+                    yield (name, group, row), label, path
+
+    def _paths(self, table: pa.Table) -> list[str | None]:
+        if self.image_column not in table.column_names:
+            return [None] * len(table)
+        images = table.column(self.image_column).to_pylist()
+        return [(image or {}).get("path") for image in images]
 
     def _check_columns(self, schema: pa.Schema, name: str) -> None:
         for field, column in (

@@ -85,7 +85,13 @@ class Kaggle(BaseModel, frozen=True, extra="forbid"):
 
 def _read_solution(place: str) -> Mapping[str, int]:
     """Return the class index by image."""
-    text = read_file(place, needed_as=f"kaggle needs {_SOLUTION}").decode("utf-8-sig")
+    content = read_file(place, needed_as=f"kaggle needs {_SOLUTION}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"kaggle needs a text in UTF-8; {place} has {error}. Fetch the file again."
+        ) from error
     rows = csv.DictReader(io.StringIO(text))
     if not set(_COLUMNS) <= set(rows.fieldnames or ()):
         raise ValueError(

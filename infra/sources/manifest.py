@@ -34,7 +34,7 @@ MANIFEST = pa.schema(
 """One row an image, in the data set's order. ``uri`` is the absolute place of its file,
 ``offset`` and ``length`` its bytes in there, null where it is the whole file or no run
 of bytes; ``sha256`` and ``size`` are of the image as stored, ``width`` and ``height``
-in pixels, null where its head cannot be read; ``where`` is the layout's own locator, as
+in pixels, null where it cannot be decoded; ``where`` is the layout's own locator, as
 JSON."""
 
 
@@ -130,16 +130,19 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
         return table, facts
 
 
-def manifest_bytes(table: pa.Table, layout: Layout) -> tuple[bytes, str]:
+def manifest_bytes(
+    table: pa.Table, layout: Layout, subset: str = "full"
+) -> tuple[bytes, str]:
     """Return a manifest as a Parquet file, and the digest of the whole.
 
     Args:
         table: of :data:`MANIFEST`.
         layout: where the images are; its places are absolute.
+        subset: which of its images these are.
     """
     dataset, source = layout.name, layout.model_dump_json()
     whole = manifest_digest(table, dataset, source)
-    facts = {"dataset": dataset, "source": source, "digest": whole}
+    facts = {"dataset": dataset, "source": source, "subset": subset, "digest": whole}
     return to_bytes(table, facts), whole
 
 

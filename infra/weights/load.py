@@ -22,6 +22,8 @@ ENDINGS: dict[str, Format] = {
     ".bin": "checkpoint",
     ".ckpt": "checkpoint",
     ".net": "checkpoint",
+    ".pickle": "checkpoint",
+    ".pkl": "checkpoint",
     ".pt": "checkpoint",
     ".pth": "checkpoint",
     ".safetensors": "safetensors",
@@ -45,6 +47,11 @@ def load(path: str | Path, format: Format | None = None) -> Content:
         FileNotFoundError: there is nothing at the path.
         ValueError: the ending tells no format, or the content is not what it should be.
     """
+    if "://" in str(path):
+        raise ValueError(
+            f"Weights need a file on this machine's disks; {path} is elsewhere. "
+            f"Fetch it to every node first."
+        )
     path = Path(path).expanduser()
     if not path.exists():
         parent = next(parent for parent in path.parents if parent.exists())

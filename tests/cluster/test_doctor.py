@@ -39,3 +39,15 @@ def test_what_is_wrong_with_the_places_is_told_all_at_once(
     assert failed == {"storage", "tracking", "data", "weights"}
     assert all(checks[name].remedy for name in failed)
     assert checks["cluster"].status == "pass"
+
+
+def test_images_that_the_networks_do_not_take_are_told_in_a_line(
+    ray_cluster: None, recipe_file: Path, tmp_path: Path
+) -> None:
+    settings = ["sigma=[0.25]", "data.preprocess=resize_crop:7:7:box"]
+    found = by_name(doctor(str(recipe_file), settings, str(tmp_path / "out")))
+
+    assert found["networks at 0.25"].status == "fail"
+    assert "(1, 7, 7)" in found["networks at 0.25"].found
+    assert "data.preprocess" in found["networks at 0.25"].remedy
+    assert found["storage"].status == "pass"

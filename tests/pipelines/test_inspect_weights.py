@@ -51,7 +51,8 @@ def converted() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     network = assemble_unet(config["unet"], config["attention_heads"])
     fit_weights(network, Weights("net.pt", tensors))
     said = {"licence": "MIT", "source": {"name": "net.pt", "sha256": "12"}}
-    return tensors, {**config, **said, "fingerprint": fingerprint_of(network, "net.pt")}
+    known = fingerprint_of(network, config, "net.pt")
+    return tensors, {**config, **said, "fingerprint": known}
 
 
 def advice(inspection: Inspection) -> str:

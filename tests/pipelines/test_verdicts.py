@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from pipelines.clean_verdicts import judge_clean
-from pipelines.probe import Measured, Sample, candidates
+from pipelines.other_settings import candidates
+from pipelines.probe import Measured
+from pipelines.sample import Sample
 from pipelines.verdicts import (
     judge_noise,
     judge_pixels,
@@ -161,6 +163,18 @@ def test_a_purifier_that_harms_fails_unless_it_was_never_trained(run: Any) -> No
     assert judge_noise(harmful, SAMPLE, run)[1].status == "warn"
     assert judge_noise(harmful, SAMPLE, with_weights)[1].status == "fail"
     assert judge_noise(GOOD, SAMPLE, with_weights)[1].status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("gain", "status"), [(-3.0, "pass"), (0.5, "pass"), (4.7, "fail")]
+)
+def test_a_setting_under_which_the_purifier_denoises_better_is_named(
+    run: Any, gain: float, status: str
+) -> None:
+    measured = replace(GOOD, other_purifiers={"prediction=v": gain, "x": -9.0})
+    check = {c.name: c for c in judge_noise(measured, SAMPLE, run)}["settings at 0.25"]
+    assert check.status == status
+    assert ("--set purifier.prediction=v" in check.remedy) == (status == "fail")
 
 
 def test_votes_no_better_than_chance_are_warned_of(run: Any) -> None:

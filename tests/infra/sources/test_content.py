@@ -19,8 +19,11 @@ def test_the_size_is_width_then_height() -> None:
     assert image_size(np.zeros((3, 5, 3), np.uint8)) == (5, 3)
 
 
-def test_the_size_is_read_from_the_head_alone() -> None:
-    assert image_size(png(500, 300)[:60]) == (500, 300)
+def test_an_image_that_ends_too_early_has_no_size() -> None:
+    whole = png(500, 300)
+    assert image_size(whole) == (500, 300)
+    with pytest.raises(ValueError, match="truncated"):
+        image_size(whole[: len(whole) // 2])
 
 
 @pytest.mark.parametrize(

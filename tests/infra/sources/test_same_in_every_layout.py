@@ -32,13 +32,9 @@ def pillow_rgb(content: bytes) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def expected(layout: str, pictures: Sequence[Any]) -> dict[str, tuple[int, bytes]]:
-    """Return label and content by the key that a layout can carry."""
-    names = [picture.key for picture in pictures]
-    if layout == "hf_parquet":
-        names = [f"validation_{index:05d}" for index in range(len(pictures))]
-    said = [(picture.label, picture.content) for picture in pictures]
-    return dict(zip(names, said, strict=True))
+def expected(pictures: Sequence[Any]) -> dict[str, tuple[int, bytes]]:
+    """Return label and content by official name."""
+    return {picture.key: (picture.label, picture.content) for picture in pictures}
 
 
 def check_same(source: Any, wanted: dict[str, tuple[int, bytes]]) -> None:
@@ -65,7 +61,7 @@ def test_images_made_here_come_back_the_same(
 ) -> None:
     fields = write(layout, tmp_path / "set", pictures)
     source = through_manifest(fields, tmp_path) if by_manifest else described(fields)
-    check_same(source, expected(layout, pictures))
+    check_same(source, expected(pictures))
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +92,64 @@ def test_real_images_come_back_the_same(
 ) -> None:
     fields = write(layout, tmp_path / "set", real_pictures)
     source = through_manifest(fields, tmp_path) if by_manifest else described(fields)
-    check_same(source, expected(layout, real_pictures))
+    check_same(source, expected(real_pictures))
 
 
 def test_the_colours_of_images_made_here_are_all_kinds(pictures: Sequence[Any]) -> None:
     opened = [Image.open(io.BytesIO(picture.content)) for picture in pictures]
     kinds = {(image.format, image.mode) for image in opened}
     assert {("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "RGB")} <= kinds
+
+
+def planes(content: bytes, side: int) -> np.ndarray:
+    """Return an image squeezed to a square, as red, green and blue planes."""
+    image = Image.open(io.BytesIO(content)).convert("RGB").resize((side, side))
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def test_real_images_come_back_the_same_as_64_pixels(
+    real_pictures: Sequence[Any], wordnet_ids: Sequence[str], tmp_path: Path
+) -> None:
+    rows = [planes(picture.content, 64) for picture in real_pictures]
+    order = sorted(wordnet_ids, key=lambda wnid: wnid[::-1])  # another order
+    numbers = [order.index(wordnet_ids[p.label]) + 1 for p in real_pictures]
+    np.savez(
+        tmp_path / "val_data.npz",
+        data=np.stack(rows).reshape(len(rows), -1),
+        labels=np.array(numbers),
+    )
+    lines = [f"{wnid} {number} name" for number, wnid in enumerate(order, start=1)]
+    (tmp_path / "map_clsloc.txt").write_text("\n".join(lines))
+    fields = {
+        "source": "imagenet64_npz",
+        "path": str(tmp_path / "val_data.npz"),
+        "class_order": str(tmp_path / "map_clsloc.txt"),
+    }
+    check_planes(fields, tmp_path, [p.label for p in real_pictures], rows)
+
+
+def test_real_images_come_back_the_same_as_32_pixels(
+    real_pictures: Sequence[Any], tmp_path: Path
+) -> None:
+    rows = [planes(picture.content, 32) for picture in real_pictures]
+    labels = [picture.label // 20 % 10 for picture in real_pictures]
+    records = [
+        bytes([label]) + row.tobytes() for label, row in zip(labels, rows, strict=True)
+    ]
+    (tmp_path / "test_batch.bin").write_bytes(b"".join(records))
+    fields = {"source": "cifar10_binary", "path": str(tmp_path)}
+    check_planes(fields, tmp_path, labels, rows)
+
+
+def check_planes(
+    fields: dict[str, Any],
+    root: Path,
+    labels: Sequence[int],
+    rows: Sequence[np.ndarray],
+) -> None:
+    for source in (described(fields), through_manifest(fields, root)):
+        entries = source.entries()
+        assert [entry.label for entry in entries] == list(labels)
+        for content, row in zip(source.read(entries), rows, strict=True):
+            pixels = decode(content, "none", key="")
+            assert np.array_equal(np.rint(pixels * 255), row)

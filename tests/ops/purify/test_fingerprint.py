@@ -62,7 +62,9 @@ def converted(file: Tensors) -> tuple[Tensors, dict[str, Any]]:
     """Return the tensors and settings of a file converted as it should be."""
     tensors, settings = to_diffusers(UNET, file, "net.pt"), settings_of(UNET)
     network = network_of(tensors, settings["attention_heads"])
-    return tensors, settings | {"fingerprint": fingerprint_of(network, "net.pt")}
+    return tensors, settings | {
+        "fingerprint": fingerprint_of(network, settings, "net.pt")
+    }
 
 
 def opened(folder: Path, worker: Worker, tensors: Tensors, config: dict) -> Any:
@@ -96,8 +98,46 @@ def test_dropped_numbers_of_heads_are_refused(
 ) -> None:
     tensors, config = converted
     without = {name: config[name] for name in config if name != "attention_heads"}
+    with pytest.raises(ValueError, match=r"net.safetensors were changed"):
+        opened(tmp_path, worker(), tensors, without)
+    # Also where whoever dropped them has sealed the settings again.
+    network = network_of(tensors, None)
+    sealed = fingerprint_of(network, without, "net.pt")["settings"]
+    without |= {"fingerprint": config["fingerprint"] | {"settings": sealed}}
     with pytest.raises(ValueError, match=r"net.safetensors differs by"):
         opened(tmp_path, worker(), tensors, without)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rescale_timesteps", True),
+        (
+            "scheduler",
+            {
+                "beta_schedule": "linear",
+                "beta_start": 0.0001,
+                "beta_end": 0.02,
+                "num_train_timesteps": 1000,
+                "prediction_type": "epsilon",
+            },
+        ),
+        ("fingerprint", None),
+    ],
+)
+def test_settings_that_no_output_shows_are_sealed(
+    converted: tuple[Tensors, dict[str, Any]],
+    worker: Workers,
+    tmp_path: Path,
+    name: str,
+    value: object,
+) -> None:
+    tensors, config = converted
+    changed = config | {"source": {"name": "net.pt"}} | {name: value}
+    if value is None:
+        del changed[name]
+    with pytest.raises(ValueError, match=r"net.safetensors were changed"):
+        opened(tmp_path, worker(), tensors, changed)
 
 
 def test_settings_of_a_recipe_do_not_get_past_it(
@@ -130,19 +170,19 @@ def test_what_other_machines_round_otherwise_passes(
     network = network_of(tensors, config["attention_heads"])
     for factor, passes in ((0.1, True), (2.0, False)):
         moved = stored + factor * TOLERANCE * stored.abs().max()
-        fingerprint = config["fingerprint"] | {"values": moved.tolist()}
+        told = {"fingerprint": config["fingerprint"] | {"values": moved.tolist()}}
         if passes:
-            require_fingerprint(network, {"fingerprint": fingerprint}, "net.pt")
+            require_fingerprint(network, config | told, "net.pt")
             continue
         with pytest.raises(ValueError, match=r"differs by 0\.0002"):
-            require_fingerprint(network, {"fingerprint": fingerprint}, "net.pt")
+            require_fingerprint(network, config | told, "net.pt")
 
 
 def test_network_is_left_as_it_was(
     converted: tuple[Tensors, dict[str, Any]],
 ) -> None:
     network = network_of(converted[0], converted[1]["attention_heads"]).train()
-    fingerprint_of(network, "net.pt")
+    fingerprint_of(network, {}, "net.pt")
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -155,7 +195,7 @@ def test_network_without_a_result_has_no_fingerprint(
     ends |= {"conv_out.bias": torch.full((6,), value)}
     network = network_of(converted[0] | ends, converted[1]["attention_heads"])
     with pytest.raises(ValueError, match="needs a trained network"):
-        fingerprint_of(network, "net.pt")
+        fingerprint_of(network, {}, "net.pt")
 
 
 def test_network_that_returns_nan_does_not_match(

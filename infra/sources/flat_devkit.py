@@ -1,27 +1,19 @@
 """ImageNet's validation images in one folder, labelled by the devkit."""
 
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel
-
 from infra.object_store import open_store
 from infra.sources.devkit import read_class_order, read_ground_truth
-from infra.sources.entry import Entry, checked, report_missing
+from infra.sources.entry import Entry
 from infra.sources.files import Place, uri_of
-from infra.sources.imagenet import wordnet_ids
-from infra.sources.locations import Location, read_locations
-from infra.sources.validation_folder import (
-    report_missing_images,
-    validation_images,
-)
+from infra.sources.validation_folder import ValidationFolder, validation_images
 
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _META = "meta.mat"
 
 
-class FlatDevkit(BaseModel, frozen=True, extra="forbid"):
+class FlatDevkit(ValidationFolder, frozen=True, extra="forbid"):
     """``ILSVRC2012_val_00000001.JPEG`` and its like, in a folder without folders.
 
     Image n of the name has line n of the ground truth, which numbers the classes in
@@ -37,14 +29,6 @@ class FlatDevkit(BaseModel, frozen=True, extra="forbid"):
     devkit: Place
     """The unpacked ``ILSVRC2012_devkit_t12``, or any folder that holds
     ``ILSVRC2012_validation_ground_truth.txt`` and ``meta.mat``."""
-
-    dataset: str | None = None
-    """Name under which results are reported; ``None`` stands for ``imagenet``."""
-
-    @property
-    def name(self) -> str:
-        """Name under which results are reported."""
-        return self.dataset or "imagenet"
 
     def entries(self) -> list[Entry]:
         """List the images in the order of their names; opens none.
@@ -68,21 +52,7 @@ class FlatDevkit(BaseModel, frozen=True, extra="forbid"):
             Entry(PurePosixPath(name).stem, labels[number - 1], name)
             for number, name in images
         ]
-        report_missing_images(len(found), len(labels), self.path)
-        report_missing(found, self.classes(found), self.path)
-        return checked(found, self.path)
-
-    def classes(self, _entries: Sequence[Entry]) -> Sequence[str]:
-        """Return the WordNet ids in class order."""
-        return wordnet_ids()
-
-    def locate(self, entry: Entry) -> Location:
-        """Return the file of an image."""
-        return Location(uri_of(open_store(self.path), entry.where))
-
-    def read(self, entries: Sequence[Entry]) -> list[bytes]:
-        """Return the encoded images, in the order asked for."""
-        return read_locations([self.locate(entry) for entry in entries])
+        return self.reported(found, len(labels))
 
     def _devkit_folder(self) -> str:
         """Return the place of the devkit's two files, with a slash at the end."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, PositiveInt
 from infra.object_store import Store
 from infra.sources.entry import Entry, check_label, checked, report_missing
 from infra.sources.files import Place, find, folder_of, uri_of
+from infra.sources.imagenet import VALIDATION_NAME
 from infra.sources.locations import Location
 
 _ENDING = ".parquet"
@@ -19,7 +20,7 @@ _INSIDE = "{}.parquet", "{}-*.parquet", "*/{}-*.parquet"
 """Names of a split's files in a folder."""
 
 
-_OFFICIAL = re.compile(r"(ILSVRC2012_val_\d{8})(?:_n\d{8})?\.")
+_OFFICIAL = re.compile(rf"({VALIDATION_NAME.pattern})(?:_n\d{{8}})?\.")
 """How files of ImageNet's validation are called, on the hub with their WordNet id."""
 
 

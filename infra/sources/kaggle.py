@@ -2,21 +2,15 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel
-
 from infra.object_store import Store, open_store
-from infra.sources.entry import Entry, checked, report_missing
-from infra.sources.files import Place, read_file, uri_of
+from infra.sources.entry import Entry
+from infra.sources.files import Place, read_file
 from infra.sources.imagenet import class_index, wordnet_ids
-from infra.sources.locations import Location, read_locations
-from infra.sources.validation_folder import (
-    report_missing_images,
-    validation_images,
-)
+from infra.sources.validation_folder import ValidationFolder, validation_images
 
 _SOLUTION = "LOC_val_solution.csv"
 _MAPPING = "LOC_synset_mapping.txt"
@@ -24,7 +18,7 @@ _FOLDERS = "Data/CLS-LOC/val/", "ILSVRC/Data/CLS-LOC/val/"
 _COLUMNS = "ImageId", "PredictionString"
 
 
-class Kaggle(BaseModel, frozen=True, extra="forbid"):
+class Kaggle(ValidationFolder, frozen=True, extra="forbid"):
     """``Data/CLS-LOC/val`` without folders inside, and ``LOC_val_solution.csv``.
 
     An image's class is the first word of its PredictionString, a WordNet id. A key is
@@ -36,14 +30,6 @@ class Kaggle(BaseModel, frozen=True, extra="forbid"):
     path: Place
     """Folder that holds ``LOC_val_solution.csv`` and ``Data`` or ``ILSVRC``, and maybe
     ``LOC_synset_mapping.txt``; local or ``s3://``."""
-
-    dataset: str | None = None
-    """Name under which results are reported; ``None`` stands for ``imagenet``."""
-
-    @property
-    def name(self) -> str:
-        """Name under which results are reported."""
-        return self.dataset or "imagenet"
 
     def entries(self) -> list[Entry]:
         """List the images in the order of their names; opens none.
@@ -66,21 +52,7 @@ class Kaggle(BaseModel, frozen=True, extra="forbid"):
                     f"none for {key!r}. Fetch the file again."
                 )
             found.append(Entry(key, labels[key], name))
-        report_missing_images(len(found), len(labels), self.path)
-        report_missing(found, self.classes(found), self.path)
-        return checked(found, self.path)
-
-    def classes(self, _entries: Sequence[Entry]) -> Sequence[str]:
-        """Return the WordNet ids in class order."""
-        return wordnet_ids()
-
-    def locate(self, entry: Entry) -> Location:
-        """Return the file of an image."""
-        return Location(uri_of(open_store(self.path), entry.where))
-
-    def read(self, entries: Sequence[Entry]) -> list[bytes]:
-        """Return the encoded images, in the order asked for."""
-        return read_locations([self.locate(entry) for entry in entries])
+        return self.reported(found, len(labels))
 
 
 def _read_solution(place: str) -> Mapping[str, int]:

@@ -1,13 +1,59 @@
 """Folders that hold ImageNet's validation images side by side."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from infra.object_store import Store
-from infra.sources.files import IMAGE_ENDINGS
-from infra.sources.imagenet import VALIDATION_NAME
+from pydantic import BaseModel
+
+from infra.object_store import Store, open_store
+from infra.sources.entry import Entry, checked, report_missing
+from infra.sources.files import IMAGE_ENDINGS, Place, uri_of
+from infra.sources.imagenet import VALIDATION_NAME, wordnet_ids
+from infra.sources.locations import Location, read_locations
 
 logger = logging.getLogger(__name__)
+
+
+class ValidationFolder(BaseModel, frozen=True, extra="forbid"):
+    """What layouts share whose images are ImageNet's validation files, side by side."""
+
+    path: Place
+    """Folder of the layout; local or ``s3://``."""
+
+    dataset: str | None = None
+    """Name under which results are reported; ``None`` stands for ``imagenet``."""
+
+    @property
+    def name(self) -> str:
+        """Name under which results are reported."""
+        return self.dataset or "imagenet"
+
+    def classes(self, _entries: Sequence[Entry]) -> Sequence[str]:
+        """Return the WordNet ids in class order."""
+        return wordnet_ids()
+
+    def locate(self, entry: Entry) -> Location:
+        """Return the file of an image."""
+        return Location(uri_of(open_store(self.path), entry.where))
+
+    def read(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Return the encoded images, in the order asked for."""
+        return read_locations([self.locate(entry) for entry in entries])
+
+    def reported(self, found: Sequence[Entry], num_labels: int) -> list[Entry]:
+        """Return the entries, once what is missing was told and names are unique.
+
+        Args:
+            found: entries in the data set's order.
+            num_labels: labels that the layout has.
+
+        Raises:
+            ValueError: two images have one name.
+        """
+        report_missing_images(len(found), num_labels, self.path)
+        report_missing(found, self.classes(found), self.path)
+        return checked(found, self.path)
 
 
 def validation_images(

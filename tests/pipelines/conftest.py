@@ -1,6 +1,7 @@
 """A small recipe, and its votes cast in this process, without a cluster."""
 
 import copy
+import io
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from infra.object_store import open_store
 from infra.sources.entry import Entry
@@ -115,3 +117,22 @@ def cast_here(
         if len(votes):
             commit(store, votes, metadata)
     return entries
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Return class folders 0, 1 and 3 with four images, one of them broken."""
+    black, grey = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (5, 3)).save(black, "PNG")
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(grey, "PNG")
+    contents = {
+        "0/a": black.getvalue(),
+        "1/b": grey.getvalue(),
+        "1/c": b"broken",
+        "3/d": black.getvalue(),
+    }
+    for name, content in contents.items():
+        path = tmp_path / "set" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "set"

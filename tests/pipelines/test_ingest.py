@@ -35,22 +35,6 @@ def png(width: int, height: int, grey: int = 0) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Path:
-    """Return class folders 0, 1 and 3 with four images, one of them broken."""
-    contents = {
-        "0/a": png(5, 3),
-        "1/b": png(8, 8, 9),
-        "1/c": b"broken",
-        "3/d": png(5, 3),
-    }
-    for name, content in contents.items():
-        path = tmp_path / "set" / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return tmp_path / "set"
-
-
 def rows_of(manifest: str) -> list[dict[str, Any]]:
     return from_bytes(Path(manifest).read_bytes(), manifest)[0].to_pylist()
 

@@ -36,37 +36,35 @@ def test_the_largest_radii_tell_the_failure_probability(
     exact = radii(LOST, draws, failure_probability)
 
     for write in ("{:.3}".format, rounded_down, "{:.10f}".format):
-        printed = [write(float(radius)) for radius in exact]
-        promise = promise_of(rows(printed), draws, None, "a.tsv")
+        text = [write(float(radius)) for radius in exact]
+        promise = promise_of(rows(text), draws, None, "a.tsv")
 
         assert promise.failure_probability == failure_probability
         assert (promise.found, promise.num_unanimous) == ("detected", 4)
 
 
-def told_apart(printed: Sequence[str], draws: Draws) -> None:
+def printed(failure_probability: float) -> Sequence[str]:
+    return [f"{radius:.3}" for radius in radii(LOST, COHEN, failure_probability)]
+
+
+@pytest.mark.parametrize(
+    ("text", "draws"),
+    [
+        pytest.param(
+            ["0.978", "0.978", "0.955", "0.3"], COHEN, id="too few at the cap"
+        ),
+        pytest.param(printed(0.003), COHEN, id="an unusual failure probability"),
+        # 0.1 ** (1 / 50,000) is 0.01 ** (1 / 100,000).
+        pytest.param(printed(0.01), Draws(0.25, 50_000), id="another N, the same cap"),
+        pytest.param(["0.0"] * 4, COHEN, id="abstentions alone"),
+        pytest.param(printed(0.01), Draws(0.5, 100_000), id="another sigma"),
+    ],
+)
+def test_a_failure_probability_that_cannot_be_told_is_asked_for(
+    text: Sequence[str], draws: Draws
+) -> None:
     with pytest.raises(ValueError, match="--set failure_probability="):
-        promise_of(rows(printed), draws, None, "a.tsv")
-
-
-def test_too_few_images_with_all_votes_prove_nothing() -> None:
-    told_apart(["0.978", "0.978", "0.955", "0.3"], COHEN)
-
-
-def test_an_unusual_failure_probability_is_asked_for() -> None:
-    told_apart([f"{r:.3}" for r in radii(LOST, COHEN, 0.003)], COHEN)
-
-
-def test_another_number_of_votes_with_the_same_largest_radius_is_found_out() -> None:
-    # 0.1 ** (1 / 50,000) is 0.01 ** (1 / 100,000).
-    told_apart([f"{r:.3}" for r in radii(LOST, COHEN, 0.01)], Draws(0.25, 50_000))
-
-
-def test_abstentions_alone_tell_nothing() -> None:
-    told_apart(["0.0", "0.0", "0.0", "0.0"], COHEN)
-
-
-def test_another_sigma_fits_nothing() -> None:
-    told_apart([f"{r:.3}" for r in radii(LOST, COHEN, 0.01)], Draws(0.5, 100_000))
+        promise_of(rows(text), draws, None, "a.tsv")
 
 
 def test_a_radius_above_what_votes_can_certify_is_refused_by_line() -> None:

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ def require(config: dict[str, Any], here: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("config", "here"),
     [
-        ({}, RESNET_110),
         ({"arch": "cifar_resnet110"}, RESNET_110),
         ({"arch": "cifar_resnet110"}, {**RESNET_110, "shortcut": "A"}),
         ({"arch": "imagenet32_resnet110"}, RESNET_110),
@@ -26,14 +26,28 @@ def require(config: dict[str, Any], here: dict[str, Any]) -> None:
         ({"arch": "resnet50"}, RESNET_50),
         ({"arch": "resnet50"}, {"kind": "timm", "name": "resnet50.a1_in1k"}),
         ({"arch": "digits_cnn", "num_classes": 10}, {"kind": "digits_cnn"}),
-        ({"arch": "something_new"}, RESNET_50),
-        ({"arch": ["resnet18"]}, RESNET_50),
     ],
 )  # fmt: skip
-def test_file_that_says_the_same_or_nothing_is_taken(
+def test_file_is_taken_by_the_network_it_names_and_by_no_other_kind(
     config: dict[str, Any], here: dict[str, Any]
 ) -> None:
     require(config, here)
+    other = {"kind": "timm" if here["kind"] == "digits_cnn" else "digits_cnn"}
+    with pytest.raises(ValueError, match=re.escape(f"needs kind: {here['kind']}")):
+        require(config, other)
+
+
+@pytest.mark.parametrize("config", [{}, {"arch": "new"}, {"arch": ["resnet18"]}])
+@pytest.mark.parametrize("here", [RESNET_110, RESNET_50, {"kind": "digits_cnn"}])
+def test_file_that_names_nothing_known_here_has_no_say(
+    config: dict[str, Any], here: dict[str, Any]
+) -> None:
+    require(config, here)
+    # The same file with a name that is known is heard, and refused by two of three.
+    named = config | {"arch": "cifar_resnet110"}
+    if here != RESNET_110:
+        with pytest.raises(ValueError, match="cifar_resnet110"):
+            require(named, here)
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def import_log(
     """
     file = log.rstrip("/").rpartition("/")[2]
     stem = next((file.removesuffix(e) for e in _ENDINGS if file.endswith(e)), file)
-    told = import_settings(settings, stem, file)
     content = _content(log)
+    told = import_settings(settings, stem, file)
     parsed = parse_log(content, file, num_classes=told.num_classes)
     draws = Draws(told.sigma, told.num_estimate)
     promise = promise_of(parsed.rows, draws, told.failure_probability, file)

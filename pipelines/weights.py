@@ -10,6 +10,7 @@ from infra.weights.digest import digest
 from infra.weights.hub import cached
 from infra.weights.load import licence_of
 from ops.columns import Batch, Worker
+from ops.purify.unet import refuse_openai_layout
 from ops.vote.add_noise import CLEAN
 from ops.weights import WeightsRef
 from pipelines.recipe import Recipe, Run
@@ -44,13 +45,15 @@ def require_files(recipe: Recipe) -> None:
         recipe: as loaded.
 
     Raises:
-        ValueError: a file is another than the one whose sha256 the recipe names.
+        ValueError: a file is another than the one whose sha256 the recipe names, or
+            has to be converted first.
         FileNotFoundError: a file is not there.
     """
     for run in recipe.runs:
         for reference in references(run).values():
             if reference.path is not None or reference.hub is not None:
-                _resolve_reference(reference, {})
+                resolved = _resolve_reference(reference, {})
+                refuse_openai_layout(load_weights(resolved))
 
 
 def resolve(recipe: Recipe) -> Recipe:

@@ -213,3 +213,10 @@ def test_out_and_run_are_named_for_the_log(
 
     assert curve.run == "gaussian_0.25"
     assert store.local_path == log.parent / "runs" / "gaussian_0.25"
+
+
+def test_a_log_that_is_not_there_is_refused_before_its_settings(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match=r"nolog\.tsv is none\. Check the path"):
+        import_log(f"{tmp_path}/nolog.tsv", [], None)

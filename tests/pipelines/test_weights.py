@@ -87,3 +87,16 @@ def test_two_licences_are_refused(recipe_of: Make, tmp_path: Path) -> None:
     recipe = recipe_of(f"classifier.weights={{path: {path}, licence: MIT}}")
     with pytest.raises(ValueError, match=r"recipe has 'MIT', and .* 'CC BY-NC"):
         require_files(recipe)
+
+
+def test_weights_to_convert_are_refused_before_anything_is_trained(
+    recipe_of: Make, tmp_path: Path
+) -> None:
+    raw = tmp_path / "adm.pt"
+    torch.save({"input_blocks.0.0.weight": torch.ones(2)}, raw)
+    recipe = recipe_of(
+        f"purifier={{kind: one_shot_ddpm, weights: {{path: {raw}}}}}",
+        "classifier.weights={recipe: train_digits_gaussian_000}",
+    )
+    with pytest.raises(ValueError, match="Convert it once: diffsmooth convert"):
+        require_files(recipe)

@@ -3,34 +3,46 @@
 import logging
 import os
 from dataclasses import dataclass
+from typing import Any
 
 NO_PROGRESS_SECONDS = 1800
 """Seconds without any progress after which an execution is ended as hung."""
+
+_WORKERS_KEPT = 32
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the nodes of a cluster have in all, each node's cores apart."""
+    """What the nodes of a cluster that are alive have, node by node."""
 
     node_cpus: tuple[float, ...]
-    """Cores of each node that is alive."""
+    """Cores of each."""
 
-    gpus: float
-    """Accelerators of all nodes."""
+    node_gpus: tuple[float, ...]
+    """Accelerators of each, in the same order."""
+
+    object_store_bytes: tuple[float, ...]
+    """Memory of each for what tasks and actors hand on, in the same order."""
 
     @property
     def cpus(self) -> float:
         """Cores of all nodes."""
         return sum(self.node_cpus)
 
+    @property
+    def gpus(self) -> float:
+        """Accelerators of all nodes."""
+        return sum(self.node_gpus)
+
 
 def start(address: str | None, *, num_cpus: int | None = None) -> bool:
     """Connect to a Ray cluster, or start one on this machine.
 
     Args:
-        address: ``auto`` or an address joins a running cluster; ``None`` starts one.
+        address: ``auto`` or an address joins a running cluster; ``None`` joins the one
+            that ``RAY_ADDRESS`` names, as in a submitted job, or starts one.
         num_cpus: logical cores of a cluster started here; ``None``: those there are.
 
     Returns:
@@ -40,8 +52,11 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
         ConnectionError: no cluster answers at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        # Ray ends idle workers beyond one a core; each new one imports torch anew.
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(_WORKERS_KEPT))
     if not _verbose():
         # Ray's core warns of each actor pool that its arguments lie in the object
         # store, with a line of its own that no logger catches.
@@ -54,7 +69,8 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": _verbose()}
     try:
         if address is None:
-            ray.init(num_cpus=num_cpus, include_dashboard=False, **quiet)
+            # Without "local", Ray joins whatever cluster this machine has.
+            ray.init("local", num_cpus=num_cpus, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
     except ConnectionError as error:
@@ -78,9 +94,25 @@ def capacity() -> Capacity:
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Capacity(
-        node_cpus=tuple(resources.get("CPU", 0.0) for resources in alive),
-        gpus=sum(resources.get("GPU", 0.0) for resources in alive),
+    each = [
+        tuple(resources.get(name, 0.0) for resources in alive)
+        for name in ("CPU", "GPU", "object_store_memory")
+    ]
+    return Capacity(*each)
+
+
+def nodes() -> tuple[dict[str, Any], ...]:
+    """Return each node that is alive: its address, cores and accelerators."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return tuple(
+        {
+            "address": node["NodeManagerAddress"],
+            "cpus": node["Resources"].get("CPU", 0.0),
+            "gpus": node["Resources"].get("GPU", 0.0),
+        }
+        for node in alive
     )
 
 

@@ -1,8 +1,9 @@
 """Files in a folder of this machine or of a file system that all machines mount."""
 
+import errno
 import os
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,11 @@ from typing import BinaryIO
 from pyarrow import ArrowInvalid
 from pyarrow.fs import FileSystem
 from pyarrow.parquet import ParquetFile
+
+from infra.synced_files import publish_synced
+from infra.temporaries import is_abandoned, is_temporary, temporary_name
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -95,16 +101,33 @@ class LocalStore:
         Args:
             prefix: text the name begins with; ``votes/`` lists a folder.
         """
-        start, _, begin = prefix.rpartition("/")
-        found = []
-        for folder, below, files in os.walk(self.local_path / start, followlinks=True):
-            inside = Path(folder).relative_to(self.local_path)
-            if inside == Path(start):
-                below[:] = [name for name in below if name.startswith(begin)]
-            found += [(inside / file).as_posix() for file in files]
-        return sorted(
-            name for name in found if name.startswith(prefix) and not is_temporary(name)
-        )
+        return sorted(name for name in self._all(prefix) if not is_temporary(name))
+
+    def remove(self, name: str) -> None:
+        """Remove one content; nothing changes if it is gone already."""
+        (self.local_path / name).unlink(missing_ok=True)
+
+    def sweep(self, prefix: str = "") -> int:
+        """Remove half-written files that their writers left when they were killed.
+
+        A living writer's is never taken: it goes on writing, which keeps the file
+        younger than a day, and a younger one is taken only if its process, which is
+        looked for on this machine, is gone. What this user may not remove stays.
+
+        Args:
+            prefix: text the name begins with; ``votes/`` sweeps a folder.
+
+        Returns:
+            How many were removed.
+        """
+        removed = 0
+        for name in self._all(prefix):
+            path = self.local_path / name
+            with suppress(FileNotFoundError, PermissionError):
+                if is_temporary(name) and is_abandoned(path):
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def exists(self, name: str) -> bool:
         """Return whether something is there under a name."""
@@ -117,7 +140,7 @@ class LocalStore:
             ValueError: the folder cannot be made or written, or its file system has no
                 hard links, which decide between two writers.
         """
-        probe = f".probe-{uuid.uuid4().hex}.tmp"
+        probe = temporary_name("probe")
         try:
             self.write_once(probe, b"")
             (self.local_path / probe).unlink()
@@ -128,25 +151,32 @@ class LocalStore:
                 f"permissions."
             ) from error
 
+    def _all(self, prefix: str) -> Iterator[str]:
+        """Yield all names that begin with a prefix, half-written ones too."""
+        start, _, begin = prefix.rpartition("/")
+        for folder, below, files in os.walk(self.local_path / start, followlinks=True):
+            inside = Path(folder).relative_to(self.local_path)
+            if inside == Path(start):
+                below[:] = [name for name in below if name.startswith(begin)]
+            names = ((inside / file).as_posix() for file in files)
+            yield from (name for name in names if name.startswith(prefix))
+
     def _place(
         self, name: str, data: bytes, publish: Callable[[Path, Path], None]
     ) -> None:
         """Write a temporary file beside the target and publish it under the name."""
         target = self.local_path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
         try:
-            _write_synced(temporary, data)
-            publish(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
-
-
-def is_temporary(name: str) -> bool:
-    """Return whether a name is that of a half-written file."""
-    file = name.rpartition("/")[2]
-    return file.startswith(".") and file.endswith(".tmp")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            publish_synced(target, data, publish)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise OSError(
+                f"A run needs room to write; {self.url} answers {error.strerror!r} to "
+                f"{len(data):,} bytes. Make room there, then run the same command "
+                f"again: what was written is kept."
+            ) from error
 
 
 def parquet_file(
@@ -164,7 +194,12 @@ def parquet_file(
         ValueError: it is no Parquet file.
     """
     try:
-        return ParquetFile(path, filesystem=filesystem, pre_buffer=True)
+        return ParquetFile(
+            path,
+            filesystem=filesystem,
+            pre_buffer=True,
+            page_checksum_verification=True,
+        )
     except ArrowInvalid as error:
         raise ValueError(
             f"A data set needs whole Parquet files; {url} has: {error}. Fetch it again."
@@ -189,19 +224,3 @@ def whole_part(part: bytes, url: str, offset: int, length: int) -> bytes:
             f"{length} bytes from {offset} on. Index the file again: it has changed."
         )
     return part
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in the folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

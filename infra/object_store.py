@@ -7,21 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from infra.local_store import (
-    LocalStore,
-    is_temporary,
-    parquet_file,
-    whole_part,
-)
+from infra.local_store import LocalStore, parquet_file, whole_part
 from infra.s3_clients import s3_clients
 from infra.s3_errors import cut_off_errors, is_past_end, may_be_taken, told
 from infra.s3_reader import buffered_reader
+from infra.temporaries import is_old, is_temporary
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 _BODIES = 3
 """Times an answer is asked for again whose body breaks off."""
+
+_PROBE = ".probe-"
+"""Begins the name of what is written only to see whether it can be."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,32 @@ class S3Store:
             name for name in names if not (name.endswith("/") or is_temporary(name))
         )
 
+    def remove(self, name: str) -> None:
+        """Remove one content; nothing changes if it is gone already."""
+        with told(self._url(name)):
+            s3_clients().files.rm_file(self._path(name))
+
+    def sweep(self, prefix: str = "") -> int:
+        """Remove what a killed :meth:`require_writable` left, once it is a day old.
+
+        Contents are put whole, so nothing else is ever half-written; a living writer's
+        probe is there for seconds.
+
+        Args:
+            prefix: text before the probe's own name; empty for those of a run.
+
+        Returns:
+            How many were removed.
+        """
+        with told(self._url(prefix)):
+            files = s3_clients().files
+            found = files.find(self.root, prefix=f"{prefix}{_PROBE}", detail=True)
+            times = {p: facts["LastModified"].timestamp() for p, facts in found.items()}
+            old = [p for p in times if is_temporary(p) and is_old(times[p])]
+            for path in old:
+                files.rm_file(path)
+        return len(old)
+
     def exists(self, name: str) -> bool:
         """Return whether something is there under a name."""
         try:
@@ -163,11 +188,10 @@ class S3Store:
             ValueError: the bucket is missing, unreachable or read-only, or the server
                 replaces what it is asked to create.
         """
-        probe = f".probe-{uuid.uuid4().hex}.tmp"
+        probe = f"{_PROBE}{uuid.uuid4().hex}.tmp"
         try:
             once = [self.write_once(probe, b"") for _ in range(2)]
-            with told(self._url(probe)):
-                s3_clients().files.rm_file(self._path(probe))
+            self.remove(probe)
         except (OSError, ValueError) as error:
             raise ValueError(f"A run needs a place it can write. {error}") from error
         if once != [True, False]:

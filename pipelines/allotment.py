@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from infra.cluster import Capacity
+from pipelines.preflight import refuse_hangs
 from pipelines.recipe import Run
 from pipelines.resources import StageResources
 
@@ -21,8 +22,6 @@ GPU_SHARES = {
     "count_votes": 0.0,
 }
 """Share of one accelerator that an actor asks for by default."""
-
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ class Allotment:
     """Threads each uses to compute; ``None`` beside a GPU."""
 
 
-def allot(run: Run, capacity: Capacity) -> dict[str, Allotment]:
+def allot(
+    run: Run, capacity: Capacity, image_shape: tuple[int, ...]
+) -> dict[str, Allotment]:
     """Return what each stage of a run's plan gets, and refuse what would hang.
 
     Ray Data needs one whole core for its own tasks beside the actors; a plan that takes
@@ -51,9 +52,10 @@ def allot(run: Run, capacity: Capacity) -> dict[str, Allotment]:
     Args:
         run: for its plan and what it asks for.
         capacity: of the connected cluster.
+        image_shape: channel, height and width of the images after preprocessing.
 
     Raises:
-        ValueError: the cluster has too few cores or accelerators.
+        ValueError: the cluster has too few cores, accelerators or object store.
     """
     names = STAGES[run.plan]
     asked = {name: getattr(run.stages, name) for name in names}
@@ -64,7 +66,7 @@ def allot(run: Run, capacity: Capacity) -> dict[str, Allotment]:
     stages = {
         name: _stage(name, asked[name], actors[name], share, capacity) for name in names
     }
-    _refuse_hangs(stages, capacity)
+    refuse_hangs(stages, run, capacity, image_shape)
     return stages
 
 
@@ -105,23 +107,3 @@ def _stage(
         cpus = 0.0 if beside_gpu else share
     threads = None if gpus else max(1, int(max(capacity.node_cpus)) // actors)
     return Allotment(actors, gpus, cpus, threads)
-
-
-def _refuse_hangs(stages: dict[str, Allotment], capacity: Capacity) -> None:
-    cpus = sum(stage.actors * stage.cpus for stage in stages.values())
-    # Fractions may leave less than a core on each node; whole cores leave whole ones.
-    fractions = any(stage.cpus % 1 for stage in stages.values())
-    spare = len(capacity.node_cpus) if fractions else 1
-    if cpus + spare > capacity.cpus and cpus > 0:
-        raise ValueError(
-            f"The plan needs one whole core beside its actors; they take {cpus:g} of "
-            f"{capacity.cpus:g}. Lower stages.*.actors or stages.*.cpus, or add a node."
-        )
-    asking = [stage for stage in stages.values() if stage.gpus > 0]
-    # Surplus actors of an only stage may wait; those of one stage starve another.
-    gpus = sum(s.gpus * (1 if len(asking) == 1 else s.actors) for s in asking)
-    if gpus > capacity.gpus + _ROUNDING:
-        raise ValueError(
-            f"The plan needs {gpus:g} GPUs for its stages; the cluster has "
-            f"{capacity.gpus:g}. Lower stages.*.gpus or stages.*.actors, or add a node."
-        )

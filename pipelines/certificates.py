@@ -3,21 +3,19 @@
 # pyright: reportAttributeAccessIssue=false
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from infra.object_store import open_store
 from ops.certify.fixed import CertifyFixed
 from ops.columns import Worker
 from ops.vote.add_noise import CLEAN
-from pipelines.ledger import COUNT, ledger_of
+from pipelines.ledger import COUNT
 from pipelines.recipe import Run
 from pipelines.sparse import sparse
 from pipelines.units import blocks_for_certify
@@ -63,7 +61,10 @@ class Histogram:
     """int64 ``image``; copies that voted for no class."""
 
     num_blocks: np.ndarray
-    """int64 ``image``; blocks of the wanted prefix that are there."""
+    """int64 ``image``; different blocks of the wanted prefix that are there."""
+
+    tiled: np.ndarray
+    """bool ``image``; whether the prefix's blocks are all there, each exactly once."""
 
 
 def histogram(
@@ -83,10 +84,8 @@ def histogram(
         num_blocks: the prefix ``[0, num_blocks)`` counts, later blocks do not.
         num_classes: classes there are.
     """
-    wanted = pc.and_(
-        pc.equal(votes["stream"], stream), pc.less(votes["block"], num_blocks)
-    )
-    wanted = pc.and_(wanted, pc.is_in(votes["image_key"], pa.array(keys, pa.string())))
+    votes = votes.filter(_in_prefix(votes, {stream: num_blocks}))
+    wanted = pc.is_in(votes["image_key"], pa.array(keys, pa.string()))
     rows = votes.filter(wanted).combine_chunks()
     image = pc.index_in(rows["image_key"], pa.array(keys, pa.string())).to_numpy()
     owner = image[pc.list_parent_indices(rows["counts"]).to_numpy()]
@@ -96,7 +95,44 @@ def histogram(
     np.add.at(dense, (owner, classes), pc.struct_field(counted, "count").to_numpy())
     invalid = np.zeros(len(keys), np.int64)
     np.add.at(invalid, image, rows["invalid"].to_numpy())
-    return Histogram(dense, invalid, np.bincount(image, minlength=len(keys)))
+    found = np.zeros((len(keys), num_blocks), np.int64)
+    np.add.at(found, (image, rows["block"].to_numpy()), 1)
+    return Histogram(dense, invalid, (found > 0).sum(axis=1), (found == 1).all(axis=1))
+
+
+def _in_prefix(votes: pa.Table, blocks: Mapping[str, int]) -> pa.ChunkedArray:
+    """Return which rows are of the first blocks of some streams."""
+    return reduce(
+        pc.or_,
+        (
+            pc.and_(
+                pc.equal(votes["stream"], stream),
+                pc.and_(
+                    pc.greater_equal(votes["block"], 0), pc.less(votes["block"], num)
+                ),
+            )
+            for stream, num in blocks.items()
+        ),
+    )
+
+
+def failures(votes: pa.Table, blocks: Mapping[str, int]) -> dict[str, str]:
+    """Return why images failed, by key, for those that did.
+
+    Args:
+        votes: ledger rows.
+        blocks: number of blocks by stream that are read; a later one that failed is
+            no failure of what is read.
+
+    Returns:
+        Of several reasons the first in the alphabet, whatever the order of rows.
+    """
+    failed = pc.and_(pc.is_valid(votes["failure"]), _in_prefix(votes, blocks))
+    pairs = votes.select(["image_key", "failure"]).filter(failed).to_pylist()
+    reasons: dict[str, str] = {}
+    for row in sorted(pairs, key=lambda row: row["failure"]):
+        reasons.setdefault(row["image_key"], row["failure"])
+    return reasons
 
 
 def certify_votes(votes: pa.Table, labels: Mapping[str, int], run: Run) -> pa.Table:
@@ -126,9 +162,7 @@ def certify_votes(votes: pa.Table, labels: Mapping[str, int], run: Run) -> pa.Ta
         for stream, num in blocks.items()
     }
     select, estimate = streams["select"], streams["estimate"]
-    whole = (select.num_blocks == blocks["select"]) & (
-        estimate.num_blocks == blocks["estimate"]
-    )
+    whole = select.tiled & estimate.tiled
     certified = _apply_rule(select, estimate, whole, run)
     columns = {
         "image_key": keys,
@@ -136,7 +170,9 @@ def certify_votes(votes: pa.Table, labels: Mapping[str, int], run: Run) -> pa.Ta
         "sigma": [run.sigma] * len(keys),
         "failure_probability": [run.sampling.failure_probability] * len(keys),
         "rule": [run.rule.kind] * len(keys),
-        "reason": _reasons(votes, keys, certified["abstained"], whole),
+        "reason": _reasons(
+            failures(votes, blocks), keys, certified["abstained"], whole
+        ),
         "clean_class": _clean_classes(streams[CLEAN]),
         "counts": [sparse(row) for row in estimate.votes],
         "invalid": estimate.invalid,
@@ -177,40 +213,17 @@ def _apply_rule(
 
 
 def _reasons(
-    votes: pa.Table, keys: Sequence[str], abstained: np.ndarray, whole: np.ndarray
+    failed: Mapping[str, str],
+    keys: Sequence[str],
+    abstained: np.ndarray,
+    whole: np.ndarray,
 ) -> list[str]:
-    failed = votes.filter(pc.is_valid(votes["failure"]))
-    pairs = zip(
-        failed["image_key"].to_pylist(), failed["failure"].to_pylist(), strict=True
-    )
-    failures = dict(pairs)
     usual = np.where(abstained, "abstained", "certified")
     usual = np.where(whole, usual, "incomplete")
-    return [failures.get(key, str(word)) for key, word in zip(keys, usual, strict=True)]
+    return [failed.get(key, str(word)) for key, word in zip(keys, usual, strict=True)]
 
 
 def _clean_classes(clean: Histogram) -> list[int | None]:
     """Return the class of each image without noise; -1 for none, null if not asked."""
     votes = np.where(clean.invalid > 0, -1, clean.votes.argmax(axis=1))
     return [int(v) if n else None for v, n in zip(votes, clean.num_blocks, strict=True)]
-
-
-@dataclass(frozen=True)
-class CertifyStage:
-    """The fifth op as a stage: names of vote files and images in, certificates out."""
-
-    out: str
-
-    def __call__(self, batch: Mapping[str, Any]) -> pa.Table:
-        """Return the certificates of the groups in the batch."""
-        store = open_store(self.out)
-        columns = (batch[name] for name in ("run", "files", "keys", "labels"))
-        tables = [
-            certify_votes(
-                ledger_of(store, sorted(files)).votes,
-                dict(zip(keys, labels, strict=True)),
-                pickle.loads(run),
-            )
-            for run, files, keys, labels in zip(*columns, strict=True)
-        ]
-        return pa.concat_tables([CERTIFICATES.empty_table(), *tables])

@@ -10,6 +10,17 @@ from typing import Annotated
 import typer
 
 from infra.logs import set_up_logging
+from pipelines.options import (
+    CommonOut,
+    NewFile,
+    Out,
+    RecipeName,
+    Recompute,
+    RunOut,
+    Settings,
+    Verbose,
+    WeightsFile,
+)
 
 app = typer.Typer(
     name="diffsmooth",
@@ -29,37 +40,10 @@ SET_ASIDE = 3
 USAGE = 2
 """What the command line parser exits with."""
 
-RecipeName = Annotated[
-    str,
-    typer.Argument(metavar="RECIPE", help="Packaged recipe or path to a YAML file."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; repeatable."),
-]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        "--out", metavar="URI", help="Local path or s3:// (default runs/RECIPE)."
-    ),
-]
-WeightsFile = Annotated[
-    str, typer.Argument(metavar="FILE", help="Checkpoint, or folder of diffusers.")
-]
-NewFile = Annotated[
-    str, typer.Option("--out", metavar="FILE", help="File to write, which is new.")
-]
-Verbose = Annotated[
-    int, typer.Option("-v", count=True, help="More log; -vv even more.")
-]
-
 
 @app.command()
 def certify(
-    recipe: RecipeName,
-    settings: Settings = None,
-    out: Out = None,
-    verbose: Verbose = 0,
+    recipe: RecipeName, settings: Settings = None, out: Out = None, verbose: Verbose = 0
 ) -> None:
     """Certify every image of RECIPE at every sigma; run again, it continues."""
     with _refusals_told(verbose):
@@ -73,10 +57,7 @@ def certify(
 
 @app.command()
 def predict(
-    recipe: RecipeName,
-    settings: Settings = None,
-    out: Out = None,
-    verbose: Verbose = 0,
+    recipe: RecipeName, settings: Settings = None, out: Out = None, verbose: Verbose = 0
 ) -> None:
     """Predict the class of every image of RECIPE with the smoothed classifier."""
     with _refusals_told(verbose):
@@ -102,10 +83,7 @@ def train(recipe: RecipeName, settings: Settings = None, verbose: Verbose = 0) -
 def report(
     uris: Annotated[list[str], typer.Argument(metavar="URI...", help="OUT of runs.")],
     settings: Settings = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", metavar="URI", help="Where several runs' report goes."),
-    ] = None,
+    out: CommonOut = None,
     verbose: Verbose = 0,
 ) -> None:
     """Rebuild certificates, tables and curves from the votes of one or more runs."""
@@ -124,10 +102,7 @@ def report(
 
 @app.command()
 def doctor(
-    recipe: RecipeName,
-    settings: Settings = None,
-    out: Out = None,
-    verbose: Verbose = 0,
+    recipe: RecipeName, settings: Settings = None, out: Out = None, verbose: Verbose = 0
 ) -> None:
     """Look at all that a long run of RECIPE rests on, with 200 images at most."""
     with _refusals_told(verbose):
@@ -138,6 +113,19 @@ def doctor(
         print_checks(checks)
         if any(check.status == "fail" for check in checks):
             raise typer.Exit(FAILED)
+
+
+@app.command()
+def status(
+    uri: RunOut,
+    verbose: Verbose = 0,
+) -> None:
+    """Say how far the run of OUT is, from any machine that can read OUT."""
+    with _refusals_told(verbose):
+        from pipelines.status import status as run
+        from pipelines.summary import print_lines
+
+        print_lines(run(uri).lines())
 
 
 @app.command()
@@ -183,6 +171,37 @@ def ingest(
         print_ingested(run(source, layout, settings or [], out))
 
 
+@app.command()
+def compact(
+    uri: RunOut,
+    verbose: Verbose = 0,
+) -> None:
+    """Merge the many small vote files of OUT into few, also while a run goes on."""
+    with _refusals_told(verbose):
+        from pipelines.compact import compact as run
+        from pipelines.summary import print_compacted
+
+        print_compacted(run(uri))
+
+
+@app.command()
+def verify(
+    uri: RunOut,
+    recompute: Recompute = 0,
+    verbose: Verbose = 0,
+) -> None:
+    """Recount all that OUT holds; vote a sample of its blocks again."""
+    with _refusals_told(verbose):
+        from pipelines.summary import print_checks, print_lines
+        from pipelines.verify import verify as run
+
+        verified = run(uri, num_again=recompute)
+        print_checks(verified.checks)
+        print_lines([verified.verdict])
+        if not verified.holds:
+            raise typer.Exit(FAILED)
+
+
 @app.command("import")
 def import_(
     log: Annotated[str, typer.Argument(metavar="LOG", help="Certification log.")],
@@ -211,8 +230,8 @@ def main() -> None:
 @contextmanager
 def _refusals_told(verbose: int) -> Iterator[None]:
     """Turn a refusal into one message and exit status 1."""
-    set_up_logging(1 + verbose)
     try:
+        set_up_logging(1 + verbose)
         yield
     except KeyboardInterrupt as stopped:
         command = shlex.join(["diffsmooth", *sys.argv[1:]])

@@ -16,6 +16,7 @@ from ops.score.certified_accuracy import (
     certified_correct,
     num_certified,
 )
+from pipelines.claims import Claim, failure_probability_of
 
 IMPORTED = "imported"
 """Rule of certificates that another program made and a log handed down."""
@@ -52,10 +53,25 @@ class Curve:
     remark: str = ""
     """What a reader must know of these certificates beyond their settings."""
 
+    claims: Sequence[Claim] = ()
+    """All that was ever claimed of the same votes, these certificates among it."""
+
     @property
     def num_images(self) -> int:
         """Images asked for, certified or not."""
         return self.certificates.num_rows
+
+    @property
+    def num_claims(self) -> int:
+        """How often the same votes were read, these certificates among it."""
+        return max(1, len(self.claims))
+
+    @property
+    def failure_probability_of_all_claims(self) -> float:
+        """Chance at most that one of an image's claims is wrong; may pass 1."""
+        if not self.claims:
+            return self.failure_probability
+        return failure_probability_of(self.claims)
 
     @property
     def largest_radius(self) -> float:

@@ -8,21 +8,16 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from infra.images import Source, UnreadableImage, decode
-from infra.object_store import open_store
 from infra.sources.content import digest
 from infra.sources.entry import Entry
 from ops.pixels import require_unit
-from ops.vote.add_noise import CLEAN, num_copies
-from pipelines.ledger import VOTES, commit
+from ops.vote.add_noise import CLEAN
 from pipelines.recipe import Run
-from pipelines.units import Job, Unit
-
-CARRIED = ("sigma", "image_key", "label", "stream", "block", "image_sha256")
-"""Columns that pass every stage untouched."""
+from pipelines.set_aside import CARRIED, SetAside, identity_row
+from pipelines.units import Unit
 
 _FLOATS_AT_ONCE = 1 << 26
 _IMAGES_AT_ONCE = 256
@@ -38,18 +33,41 @@ class DecodeUnits:
 
     source: Source
     run: Run
-    out: str
-    metadata: Mapping[str, str]
+    aside: SetAside
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
-        """Return each unit with its images."""
-        payloads = [self._decode(pickle.loads(unit)) for unit in batch["unit"]]
-        return {"unit": [pickle.dumps(payload) for payload in payloads]}
+    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
+        """Yield each unit with its images."""
+        for pickled in batch["unit"]:
+            yield {"unit": [pickle.dumps(self.decoded(pickle.loads(pickled)))]}
 
-    def _decode(self, unit: Unit) -> tuple[Unit, dict[str, np.ndarray], dict[str, str]]:
+    def decoded(self, unit: Unit) -> "Decoded":
+        """Return a unit with the pixels of its images, but of those set aside.
+
+        Args:
+            unit: what is asked for.
+        """
+        by_key = {entry.key: entry for entry in unit.entries}
+        images, digests = {}, {}
+        parts = self.aside.attempts.survived(
+            f"decode/{unit.name}",
+            list(by_key),
+            lambda keys: self._read([by_key[key] for key in keys]),
+            lambda condemned: self.aside.condemned(unit, condemned),
+        )
+        for decoded, read, failures in parts:
+            images |= decoded
+            digests |= read
+            for key, reason in failures.items():
+                self.aside.image(unit, key, reason, read[key])
+        kept = tuple(job for job in unit.jobs if job.entry.key in images)
+        return Unit(kept), images, digests
+
+    def _read(
+        self, entries: Sequence[Entry]
+    ) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
+        """Return pixels, digests of the content, and why some have no pixels."""
         images, digests, failures = {}, {}, {}
-        contents = self.source.read(unit.entries)
-        for entry, content in zip(unit.entries, contents, strict=True):
+        for entry, content in zip(entries, self.source.read(entries), strict=True):
             digests[entry.key] = digest(content)
             try:
                 image = decode(content, self.run.data.preprocess, key=entry.key)
@@ -58,53 +76,24 @@ class DecodeUnits:
             else:
                 require_unit(torch.from_numpy(image), entry.key)
                 images[entry.key] = image
-        if failures:
-            self._set_aside(unit, digests, failures)
-        kept = tuple(job for job in unit.jobs if job.entry.key not in failures)
-        return Unit(kept), images, digests
-
-    def _set_aside(
-        self, unit: Unit, digests: Mapping[str, str], failures: Mapping[str, str]
-    ) -> None:
-        rows = [
-            {
-                **_identity_row(job, block, self.run.sigma, digests[job.entry.key]),
-                "counts": [],
-                "invalid": num_copies(job.stream, self.run.sampling.block),
-                "seconds": 0.0,
-                "failure": failures[job.entry.key],
-                "conditions": "{}",
-            }
-            for job in unit.jobs
-            if job.entry.key in failures
-            for block in job.blocks
-        ]
-        votes = pa.Table.from_pylist(rows, VOTES)
-        commit(open_store(self.out), votes, self.metadata)
+        return images, digests, failures
 
 
-def _identity_row(job: Job, block: int, sigma: float, sha256: str) -> dict[str, Any]:
-    return {
-        "sigma": sigma,
-        "image_key": job.entry.key,
-        "label": job.entry.label,
-        "stream": job.stream,
-        "block": block,
-        "image_sha256": sha256,
-    }
+Decoded = tuple[Unit, dict[str, np.ndarray], dict[str, str]]
+"""A unit of the images that have pixels, the pixels, and digests of all content."""
 
 
-def calls(payload: bytes, run: Run) -> Iterator[dict[str, Any]]:
+def calls(decoded: Decoded, run: Run) -> Iterator[dict[str, Any]]:
     """Yield the rows of a decoded unit in batches that fit a device.
 
     Args:
-        payload: as :class:`DecodeUnits` returns it.
+        decoded: as :class:`DecodeUnits` returns it.
         run: for sigma and batch shape.
 
     Yields:
         Columns of blocks whose copies stack: of one image shape, all noisy or all not.
     """
-    unit, images, digests = pickle.loads(payload)
+    unit, images, digests = decoded
     pairs = [(job, block) for job in unit.jobs for block in job.blocks]
     pairs.sort(
         key=lambda pair: (pair[0].stream != CLEAN, images[pair[0].entry.key].shape)
@@ -118,7 +107,7 @@ def calls(payload: bytes, run: Run) -> Iterator[dict[str, Any]]:
         for start in range(0, len(rows), at_once):
             part = rows[start : start + at_once]
             records = [
-                _identity_row(job, block, run.sigma, digests[job.entry.key])
+                identity_row(job, block, run.sigma, digests[job.entry.key])
                 for job, block in part
             ]
             columns = {name: np.array([r[name] for r in records]) for name in CARRIED}

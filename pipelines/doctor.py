@@ -55,7 +55,8 @@ def doctor(name: str, settings: Sequence[str], out: str | None) -> list[Check]:
     _look(checks, "storage", lambda: _storage(store))
     _look(checks, "tracking", lambda: _tracking(recipe, store))
     data = _look(checks, "data", lambda: _data(recipe))
-    connected = _look(checks, "cluster", lambda: _connect(recipe))
+    shape = data[1].images[0].shape if data else ()
+    connected = _look(checks, "cluster", lambda: _connect(recipe, shape))
     resolved = connected and _look(checks, "weights", lambda: _weights(recipe))
     if data is None or not resolved:
         return checks
@@ -156,7 +157,7 @@ def _decoded(data: Any, entries: Sequence[Entry]) -> tuple[Sample, list[str]]:
     return sample, unreadable
 
 
-def _connect(recipe: Recipe) -> tuple[list[Check], bool]:
+def _connect(recipe: Recipe, image_shape: tuple[int, ...]) -> tuple[list[Check], bool]:
     cluster.start(recipe.runs[0].ray.address)
     capacity = cluster.capacity()
     found = (
@@ -165,7 +166,7 @@ def _connect(recipe: Recipe) -> tuple[list[Check], bool]:
     )
     checks = [Check("cluster", "pass", found)]
     for run in recipe.runs:
-        allot(run, capacity)
+        allot(run, capacity, image_shape)
     return checks, True
 
 
@@ -193,7 +194,7 @@ def _networks(
 ) -> tuple[list[Check], bool]:
     # One actor holds all networks under the fused plan, so that is what is probed.
     fused = run.model_copy(update={"plan": "fused"})
-    stage = allot(fused, cluster.capacity())["fused"]
+    stage = allot(fused, cluster.capacity(), sample.images[0].shape)["fused"]
     measured = _measured(run, sample, stage)
     checks = [
         *judge_noise(measured, sample, run),

@@ -1,97 +1,188 @@
 """The two plans as Ray Data pipelines: the only place that builds datasets of votes."""
 
+import math
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, Dataset, Datasink
+from ray.data import ActorPoolStrategy, Dataset, Datasink, TaskPoolStrategy
 from ray.data.block import Block, BlockAccessor
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from infra.meters import Meters
 from infra.object_store import open_store
 from pipelines.allotment import Allotment
+from pipelines.attempts import Attempts, ToActor
 from pipelines.decode import DecodeUnits
-from pipelines.ledger import VOTES, commit
+from pipelines.ledger import commit, num_votes
 from pipelines.recipe import Run
-from pipelines.stages import CountStage, FusedStage, OpStage, SplitUnits, ops_of
-from pipelines.units import Unit
+from pipelines.set_aside import SetAside
+from pipelines.stages import (
+    CountStage,
+    FusedStage,
+    OpStage,
+    SplitUnits,
+    ops_of,
+    unpacked,
+)
+from pipelines.unit_tracker import UnitTracker
+from pipelines.units import UNITS_PER_WAVE, Wave
+from pipelines.waves import ExpandWaves
 from pipelines.worker import WorkerSettings
+
+UNITS_IN_HAND = 4
+"""Units per actor that are planned and not committed: two in its hands, two near."""
+
+_UNITS_PER_EXECUTION = 20_000
+_UNITS_PER_ACTOR = 500
+"""An execution keeps about 7 KB in the driver for each unit that passed through."""
 
 # Ray's types do not know of instances that can be called, hence the Any below.
 
 
 class VoteSink(Datasink[None]):
-    """Commits every block of rows as one file of the ledger.
+    """Commits the rows of every write as one file of the ledger.
 
     A task that Ray repeats commits the same names again, which changes nothing.
     """
 
-    def __init__(self, out: str, metadata: Mapping[str, str]) -> None:
-        self._out = out
-        self._metadata = dict(metadata)
+    def __init__(self, work: "Work", min_rows: int) -> None:
+        self._out = work.out
+        self._metadata = dict(work.metadata)
+        self._attempts = work.attempts("commit")
+        self._block = work.run.sampling.block
+        self._min_rows = min_rows
+
+    @property
+    def min_rows_per_write(self) -> int:
+        """Rows that are written together, so that a file holds a unit's votes."""
+        return self._min_rows
 
     def write(self, blocks: Iterable[Block], ctx: Any) -> None:
         """Commit the blocks of one task."""
-        store = open_store(self._out)
-        for block in blocks:
-            votes = BlockAccessor.for_block(block).to_arrow()
-            if len(votes):
-                commit(store, votes, self._metadata)
+        payloads = [
+            payload
+            for block in blocks
+            for payload in BlockAccessor.for_block(block).to_arrow()["votes"]
+        ]
+        tables = [unpacked(payload.as_py()) for payload in payloads]
+        votes = pa.concat_tables(tables) if tables else []
+        if len(votes):
+            name = commit(open_store(self._out), votes, self._metadata)
+            copies = num_votes(votes, self._block)
+            self._attempts.committed(name, blocks=len(votes), votes=copies)
 
 
 @dataclass(frozen=True)
 class Work:
-    """Units of one run and where their votes go."""
+    """What is missing of one run, and where its votes go."""
 
     run: Run
-    units: Sequence[Unit]
+    waves: Sequence[Wave]
+    limit: int
+    """Votes in a unit at most."""
+
     out: str
     metadata: Mapping[str, str]
+    tell: ToActor
+    """Reaches the tracker."""
+
+    run_id: str
+    """In logs and metrics."""
+
+    def attempts(self, stage: str) -> Attempts:
+        """Return a stage's side of the tracker."""
+        return Attempts(self.tell, Meters(self.run_id, stage, self.run.sigma))
+
+    def aside(self, stage: str) -> SetAside:
+        """Return what sets images aside in one stage."""
+        return SetAside(self.run, self.out, self.metadata, self.attempts(stage))
+
+
+@contextmanager
+def tracker(run: Run, *, limit: int, num_actors: int) -> Iterator[ToActor]:
+    """Start the actor that knows what is under way; it ends with the body.
+
+    Args:
+        run: for how often an image may kill its worker.
+        limit: votes in a unit at most.
+        num_actors: actors of the largest stage.
+    """
+    room = UNITS_IN_HAND * num_actors * math.ceil(limit / run.sampling.block)
+    here = ray.get_runtime_context().get_node_id()
+    actor: Any = ray.remote(UnitTracker)
+    handle = actor.options(
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
+    ).remote(run.stages.attempts, room)
+    try:
+        yield ToActor(handle)
+    finally:
+        ray.kill(handle)
 
 
 def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
-    """Work off all units and commit their votes; returns when all are written.
+    """Work off all waves and commit their votes; returns when all are written.
 
     Args:
-        work: units, run and OUT.
+        work: waves, run and OUT.
         stages: what each stage gets, from :func:`pipelines.allotment.allot`.
     """
-    votes = PLANS[work.run.plan](_decoded(work), work.run, stages)
-    votes.write_datasink(VoteSink(work.out, work.metadata))
+    actors = max(stage.actors for stage in stages.values())
+    at_once = max(_UNITS_PER_EXECUTION, _UNITS_PER_ACTOR * actors) // UNITS_PER_WAVE
+    for start in range(0, len(work.waves), at_once):
+        waves = list(enumerate(work.waves))[start : start + at_once]
+        votes = _voted(work, waves, stages)
+        votes.write_datasink(VoteSink(work, _rows_per_write(work)))
 
 
 def votes_again(work: Work, stages: Mapping[str, Allotment]) -> pa.Table:
-    """Work off all units and return their votes, which are not committed.
+    """Work off all waves and return their votes, which are not committed.
 
     Args:
-        work: units, run and OUT.
+        work: waves, run and OUT.
         stages: what each stage gets, from :func:`pipelines.allotment.allot`.
     """
-    votes = PLANS[work.run.plan](_decoded(work), work.run, stages)
-    tables: Any = votes.iter_batches(batch_format="pyarrow", batch_size=None)
-    return pa.concat_tables(table.cast(VOTES) for table in tables)
+    votes = _voted(work, list(enumerate(work.waves)), stages)
+    return pa.concat_tables(unpacked(row["votes"]) for row in votes.iter_rows())
 
 
-def _decoded(work: Work) -> Dataset:
-    """Return decoded units, each a row in a block of its own."""
-    rows = [{"unit": pickle.dumps(unit)} for unit in work.units]
-    decode: Any = DecodeUnits(work.run.data.source, work.run, work.out, work.metadata)
-    units = ray.data.from_items(rows, override_num_blocks=len(rows))
-    return units.map_batches(decode, batch_size=1)
+def _voted(
+    work: Work, waves: Sequence[tuple[int, Wave]], stages: Mapping[str, Allotment]
+) -> Dataset:
+    rows = [{"number": number, "wave": pickle.dumps(wave)} for number, wave in waves]
+    expand: Any = ExpandWaves(work.run.sampling.block, work.limit, work.tell)
+    decode: Any = DecodeUnits(work.run.data.source, work.run, work.aside("decode"))
+    listed = ray.data.from_items(rows, override_num_blocks=len(rows))
+    listed.context.target_max_block_size = 1  # every row a block of its own
+    # The gate bounds what is under way. Ray's own budgets would starve a stage: they
+    # are waived only while no task runs at all, and the one that plans always does.
+    listed.context.op_resource_reservation_enabled = False
+    listed.context.execution_no_progress_timeout_s = work.run.ray.no_progress_seconds
+    units = listed.map_batches(
+        expand, batch_size=1, compute=TaskPoolStrategy(size=1), num_cpus=0
+    )
+    return PLANS[work.run.plan](units.map_batches(decode, batch_size=1), work, stages)
 
 
-def _fused(units: Dataset, run: Run, stages: Mapping[str, Allotment]) -> Dataset:
-    return _actor_stage(units, FusedStage, stages["fused"], run, {"run": run})
+def _fused(units: Dataset, work: Work, stages: Mapping[str, Allotment]) -> Dataset:
+    described = {"run": work.run, "aside": work.aside("fused")}
+    return _actor_stage(units, FusedStage, stages["fused"], work.run, described)
 
 
-def _staged(units: Dataset, run: Run, stages: Mapping[str, Allotment]) -> Dataset:
-    split: Any = SplitUnits(run)
+def _staged(units: Dataset, work: Work, stages: Mapping[str, Allotment]) -> Dataset:
+    split: Any = SplitUnits(work.run)
     rows = units.map_batches(split, batch_size=1)
-    for op, (name, allotment) in zip(ops_of(run), stages.items(), strict=True):
+    for op, (name, allotment) in zip(ops_of(work.run), stages.items(), strict=True):
         stage = CountStage if name == "count_votes" else OpStage
-        rows = _actor_stage(rows, stage, allotment, run, {"op": op})
+        described = {"op": op, "aside": work.aside(name)}
+        rows = _actor_stage(rows, stage, allotment, work.run, described)
     return rows
 
 
@@ -109,18 +200,29 @@ def _actor_stage(
         use_gpu=allotment.gpus > 0,
         num_threads=allotment.num_threads,
     )
-    blocks = max(1, run.batch // run.sampling.block)
     return rows.map_batches(
         stage,
         fn_constructor_kwargs={**described, "settings": settings},
-        batch_size=1 if stage is FusedStage else blocks,
+        batch_size=1 if stage is FusedStage else _blocks_per_call(run),
         compute=ActorPoolStrategy(size=allotment.actors),
         num_gpus=allotment.gpus or None,
         num_cpus=allotment.cpus,
     )
 
 
-PLANS: Mapping[str, Callable[[Dataset, Run, Mapping[str, Allotment]], Dataset]] = {
+def _blocks_per_call(run: Run) -> int:
+    return max(1, run.batch // run.sampling.block)
+
+
+def _rows_per_write(work: Work) -> int:
+    """Return how many rows make a unit's votes: one, or one per call of a stage."""
+    if work.run.plan == "fused":
+        return 1
+    blocks = work.limit // work.run.sampling.block
+    return max(1, blocks // _blocks_per_call(work.run))
+
+
+PLANS: Mapping[str, Callable[[Dataset, Work, Mapping[str, Allotment]], Dataset]] = {
     "fused": _fused,
     "staged": _staged,
 }

@@ -4,22 +4,31 @@
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from infra.tables import to_bytes
+from infra.object_store import Store
+from infra.subsets import subset_digest
+from infra.tables import from_bytes, to_bytes
 from ops.certify.predict import Predict
 from ops.columns import Worker
-from pipelines.certificates import histogram
+from pipelines.certificates import failures, histogram
 from pipelines.certify import DONE, SET_ASIDE
+from pipelines.claims import claims_by_sigma, claims_with, further_claims
 from pipelines.identity import digest, vote_identity
-from pipelines.ledger import read_ledger
-from pipelines.prepare import Job, prepare
+from pipelines.image_groups import ImageGroup, image_groups
+from pipelines.ledger_index import LedgerIndex
+from pipelines.prepare import Job, continued_ledger, prepare
 from pipelines.recipe import Run
 from pipelines.vote import vote
+from pipelines.vote_rows import read_votes
+
+logger = logging.getLogger(__name__)
 
 PREDICTIONS = pa.schema(
     [
@@ -38,6 +47,7 @@ PREDICTIONS = pa.schema(
 """One row per image and sigma; ``num_second`` holds invalid votes too."""
 
 _STREAM = "predict"
+_FILE = "predictions.parquet"
 
 
 def predict(
@@ -60,45 +70,103 @@ def predict(
     job = prepare(name, settings, out)
     tables = []
     for run in job.recipe.runs:
-        num_blocks = _num_blocks(run)
-        vote(job, run, {_STREAM: num_blocks})
-        tables.append(_predictions(job, run, num_blocks))
+        vote(job, run, {_STREAM: run.sampling.predict_blocks})
+        index = continued_ledger(job, run)
+        tables.append(predictions_of(job.store, run, index, job.labels))
     predictions = pa.concat_tables(tables)
     identities = [digest(vote_identity(run)) for run in job.recipe.runs]
-    facts = {"vote_identities": json.dumps(identities)}
-    job.store.write("predictions.parquet", to_bytes(predictions, facts))
+    facts = {
+        "vote_identities": json.dumps(identities),
+        "claims": json.dumps(prediction_claims(job)),
+    }
+    job.store.write(_FILE, to_bytes(predictions, facts))
     failed = pc.any(pc.is_valid(predictions["reason"])).as_py()
     return (SET_ASIDE if failed else DONE), predictions, job
 
 
-def _num_blocks(run: Run) -> int:
-    draws = run.sampling.num_predict
-    return 10 if draws is None else draws // run.sampling.block
+def prediction_claims(job: Job) -> list[dict]:
+    """Return what was ever predicted from the votes in OUT, and what is now.
+
+    No certificate reads these votes, so its claims are not among them.
+
+    Args:
+        job: that is about to write its predictions.
+
+    Returns:
+        ``sigma``, ``vote_identity_sha256`` and ``claims`` of each sigma.
+    """
+    found = claims_by_sigma({"runs": _claims_before(job.store)})
+    for run in job.recipe.runs:
+        analysis = {
+            "num_predict": run.sampling.predict_blocks * run.sampling.block,
+            "failure_probability": run.sampling.failure_probability,
+            "subset": run.data.subset,
+            "subset_sha256": subset_digest(job.entries),
+        }
+        votes = digest(vote_identity(run))
+        claims = claims_with(analysis, votes, found.get(run.sigma))
+        found[run.sigma] = {
+            "sigma": run.sigma,
+            "vote_identity_sha256": votes,
+            "claims": claims,
+        }
+        if further := further_claims(claims):
+            logger.info("sigma %g, predictions: %s", run.sigma, further)
+    return [found[sigma] for sigma in sorted(found)]
 
 
-def _predictions(job: Job, run: Run, num_blocks: int) -> pa.Table:
-    """Return the predictions of one sigma, sorted by image key."""
-    keys = sorted(job.labels)
-    votes = read_ledger(job.store, run.sigma).votes
+def _claims_before(store: Store) -> list[dict]:
+    if not store.exists(_FILE):
+        return []
+    _, facts = from_bytes(store.read(_FILE), f"{store.url}/{_FILE}", columns=["sigma"])
+    return json.loads(facts.get("claims", "[]"))
+
+
+def predictions_of(
+    store: Store, run: Run, index: LedgerIndex, labels: Mapping[str, int]
+) -> pa.Table:
+    """Return the predictions of one sigma from its votes, group by group.
+
+    Args:
+        store: of OUT.
+        run: for N and the promise.
+        index: of the votes.
+        labels: true class by image key, of the images wanted.
+
+    Returns:
+        Rows of :data:`PREDICTIONS`, sorted by image key.
+    """
+    tables = [
+        _predictions(read_votes(store, group.files, group.keys).rows, group, run)
+        for group in image_groups(index, labels)
+    ]
+    return pa.concat_tables(tables).sort_by("image_key")
+
+
+def _predictions(votes: pa.Table, group: ImageGroup, run: Run) -> pa.Table:
+    """Return the predictions of a group of images."""
+    keys, blocks = group.keys, {_STREAM: run.sampling.predict_blocks}
     counted = histogram(
         votes,
         keys,
         stream=_STREAM,
-        num_blocks=num_blocks,
+        num_blocks=blocks[_STREAM],
         num_classes=run.classifier.num_classes,
     )
     op = Predict(failure_probability=run.sampling.failure_probability)
     written = op.open(Worker(torch.device("cpu")))(
-        {"votes_predict": counted.votes, "invalid_predict": counted.invalid}
+        {
+            "votes_predict": np.where(counted.tiled[:, None], counted.votes, 0),
+            "invalid_predict": counted.invalid,
+        }
     )
-    failed = votes.filter(pc.is_valid(votes["failure"]))
-    reasons = dict(
-        zip(failed["image_key"].to_pylist(), failed["failure"].to_pylist(), strict=True)
-    )
+    pairs = zip(keys, counted.tiled, strict=True)
+    reasons = {key: "incomplete" for key, whole in pairs if not whole}
+    reasons |= failures(votes, blocks)
     columns = {
         **written,
         "image_key": keys,
-        "label": [job.labels[key] for key in keys],
+        "label": group.labels,
         "sigma": [run.sigma] * len(keys),
         "failure_probability": [run.sampling.failure_probability] * len(keys),
         "reason": [reasons.get(key) for key in keys],

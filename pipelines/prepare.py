@@ -1,8 +1,9 @@
 """All that is checked and fetched before the first worker starts."""
 
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import yaml
@@ -17,14 +18,11 @@ from infra.tracking_address import resolve_uri
 from pipelines.decode import entry_digests
 from pipelines.identity import vote_identity
 from pipelines.imported import is_imported
-from pipelines.ledger import (
-    Ledger,
-    read_ledger,
-    require_identity,
-    require_same_images,
-)
+from pipelines.ledger import require_identity
+from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.recipe_file import Raw
+from pipelines.seen_images import require_same_images
 from pipelines.weights import require_files, resolve, training_recipes, try_out
 
 logger = logging.getLogger(__name__)
@@ -48,6 +46,15 @@ class Job:
 
     digests: Mapping[str, str]
     """SHA-256 of each image as stored, by key."""
+
+    indexes: Mapping[float, LedgerIndex]
+    """What is known of the votes in OUT, by sigma; refreshed by who needs them."""
+
+    image_shape: tuple[int, ...] = ()
+    """Channel, height and width of the first image after preprocessing."""
+
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    """Names this start of the run in logs and metrics."""
 
     @property
     def labels(self) -> dict[str, int]:
@@ -75,6 +82,7 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     store = open_store(out)
     store.require_writable()
     _refuse_imported(store)
+    store.sweep()
     first = recipe.runs[0]
     resolve_uri(first.tracking.uri, None)  # refuses what MLflow could not write to
     _require_same_data(recipe)
@@ -93,10 +101,11 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
         cluster.start(first.ray.address)
     recipe = resolve(recipe)
     digests = entry_digests(first.data.source, entries)
-    job = Job(recipe, out, store, entries, digests)
+    indexes = {run.sigma: LedgerIndex(store, run.sigma) for run in recipe.runs}
+    job = Job(recipe, out, store, entries, digests, indexes)
     for run in recipe.runs:
         continued_ledger(job, run)
-    _try_first_image(recipe, entries)
+    job = replace(job, image_shape=_try_first_image(recipe, entries))
     cluster.start(first.ray.address)
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
     store.write("images.parquet", images_table(job))
@@ -135,8 +144,8 @@ def images_table(job: Job) -> bytes:
     return to_bytes(pa.Table.from_pylist(rows, schema), facts)
 
 
-def continued_ledger(job: Job, run: Run) -> Ledger:
-    """Return the votes a run continues, refused if they are not its own.
+def continued_ledger(job: Job, run: Run) -> LedgerIndex:
+    """Return what there is of the votes a run continues, refused if not its own.
 
     Args:
         job: whose OUT.
@@ -145,10 +154,11 @@ def continued_ledger(job: Job, run: Run) -> Ledger:
     Raises:
         ValueError: OUT holds votes of another identity, or of other image content.
     """
-    ledger = read_ledger(job.store, run.sigma)
-    require_identity(ledger, vote_identity(run), job.out)
-    require_same_images(ledger, job.digests, job.out)
-    return ledger
+    index = job.indexes[run.sigma]
+    index.refresh()
+    require_identity(index.metadata, vote_identity(run), job.out)
+    require_same_images(index.images(), job.digests, job.out)
+    return index
 
 
 def _require_same_data(recipe: Recipe) -> None:
@@ -181,7 +191,8 @@ def require_known_labels(recipe: Recipe, entries: Sequence[Entry]) -> None:
                 )
 
 
-def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> None:
+def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> tuple[int, ...]:
+    """Vote on one image in this process; return its channel, height and width."""
     data = recipe.runs[0].data
     for entry in entries:
         (content,) = data.source.read([entry])
@@ -192,7 +203,7 @@ def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> None:
             continue
         for run in recipe.runs:
             try_out(run, image, entry.key)
-        return
+        return image.shape
     raise ValueError(
         f"certify needs images it can decode; none of {len(entries)} can be. "
         f"Check data.path."

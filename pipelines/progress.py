@@ -1,4 +1,4 @@
-"""What a person sees while votes are cast: read from the ledger as it grows."""
+"""What a person sees while votes are cast, here and through ``diffsmooth status``."""
 
 # pyright: reportAttributeAccessIssue=false
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
@@ -7,116 +7,134 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from ray.exceptions import RayError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from infra import cluster
 from infra.object_store import Store
-from pipelines.certificates import blocks_of, certify_votes
-from pipelines.ledger import VOTES, ledger_of, num_votes, vote_files
+from pipelines.attempts import Tell
+from pipelines.heartbeat import BEAT_SECONDS, Heartbeat, State, write_heartbeat
 from pipelines.recipe import Run
+from pipelines.tally import Tally
+from pipelines.unit_tracker import News
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""Between looks at the ledger on a terminal."""
+"""Between looks at what is new."""
 
 LINE_SECONDS = 60.0
-"""Between log lines elsewhere."""
+"""Between log lines where there is no terminal."""
 
 
-class Tally:
-    """Votes and certificates so far, from the vote files as they appear."""
+@dataclass
+class Watch:
+    """Looks at the tracker now and then, and tells what it sees."""
 
-    def __init__(self, store: Store, run: Run, labels: Mapping[str, int]) -> None:
-        self._store, self._run, self._labels = store, run, labels
-        self._seen: set[str] = set()
-        self._open = VOTES.empty_table()
-        blocks = blocks_of(run)
-        self._streams = pa.array(list(blocks))
-        self._blocks_per_image = sum(blocks.values())
-        self.num_votes = 0
-        self.num_images = 0
-        self.num_certified = 0
+    run_id: str
+    store: Store
+    run: Run
+    num_images: int
+    votes_wanted: int
+    tally: Tally
+    tell: Tell
+    news: News = field(default_factory=lambda: News((), (), 0, {}))
+    unread: tuple[str, ...] = ()
+    """Vote files that are new and could not be read yet."""
 
     def look(self) -> None:
-        """Read the vote files that are new."""
-        new = [
-            n for n in vote_files(self._store, self._run.sigma) if n not in self._seen
-        ]
-        self._seen.update(new)
-        votes = ledger_of(self._store, new).votes.select(VOTES.names)
-        self.num_votes += num_votes(votes)
-        votes = votes.filter(pc.is_in(votes["stream"], self._streams))
-        votes = pa.concat_tables([self._open, votes])
-        counted = votes.group_by("image_key").aggregate([("block", "count")])
-        whole = pc.greater_equal(counted["block_count"], self._blocks_per_image)
-        keys = counted.filter(whole)["image_key"]
-        finished = pc.is_in(votes["image_key"], keys.combine_chunks())
-        self._open = votes.filter(pc.invert(finished))
-        self._certify(votes.filter(finished), keys.to_pylist())
+        """Ask the tracker what is new, and read it; if that fails, with the next."""
+        try:
+            self.news = self.tell("news")
+            self.unread += self.news.names
+            self.tally.take(self.unread)
+        except (OSError, RayError) as error:
+            logger.warning("Progress cannot be read now: %s", error)
+        else:
+            self.unread = ()
 
-    def _certify(self, votes: pa.Table, keys: list[str]) -> None:
-        labels = {key: self._labels[key] for key in keys if key in self._labels}
-        if not labels:
-            return
-        certificates = certify_votes(votes, labels, self._run)
-        right = pc.equal(certificates["guessed_class"], certificates["label"])
-        right = pc.and_(right, pc.invert(certificates["abstained"]))
-        self.num_images += len(labels)
-        self.num_certified += pc.sum(right).as_py()
+    def beat(self, state: State, reason: str = "") -> None:
+        """Write into OUT where the run stands.
 
-    @property
-    def certified_percent(self) -> float:
-        """Certified accuracy at radius 0 of the images that are done, in percent."""
-        return 100 * self.num_certified / max(1, self.num_images)
+        Args:
+            state: of the driver.
+            reason: why it stopped or failed.
+        """
+        beat = Heartbeat(
+            run=self.run_id,
+            state=state,
+            sigma=self.run.sigma,
+            images=self.num_images,
+            images_done=self.tally.num_images,
+            votes=self.tally.num_votes,
+            votes_wanted=self.votes_wanted,
+            votes_per_second=self.tally.votes_per_second,
+            retries=self.news.num_retries,
+            set_aside=self.news.condemned,
+            in_flight=tuple(one.told() for one in self.news.in_flight),
+            nodes=cluster.nodes(),
+            reason=reason,
+        )
+        try:
+            write_heartbeat(self.store, beat)
+        except OSError as error:  # a run goes on without being watched
+            logger.warning("progress.json cannot be written now: %s", error)
 
 
 @contextmanager
-def watched(
-    store: Store, run: Run, labels: Mapping[str, int], votes_wanted: int
-) -> Iterator[Tally]:
-    """Show the ledger's growth while the body runs.
+def watched(watch: Watch) -> Iterator[Watch]:
+    """Show and write down how votes grow while the body runs.
 
     Args:
-        store: of OUT.
-        run: whose votes.
-        labels: true class by key of the images asked for.
-        votes_wanted: votes there will be in the end.
+        watch: what to look at.
 
     Yields:
-        The tally; it has looked a last time when the body is done.
+        The watch; it has looked a last time when the body is done.
     """
-    tally = Tally(store, run, labels)
-    tally.look()
-    show = _bar if sys.stderr.isatty() else _lines
     stop = threading.Event()
-    watcher = threading.Thread(
-        target=show, args=(tally, run, len(labels), votes_wanted, stop), daemon=True
-    )
+    show = _bar if sys.stderr.isatty() else _lines
+    watcher = threading.Thread(target=show, args=(watch, stop), daemon=True)
+    watch.beat("running")
     watcher.start()
+    state: State = "failed"
     try:
-        yield tally
+        yield watch
+        state = "voted"
+    except KeyboardInterrupt:
+        state = "stopped"
+        raise
     finally:
+        error = sys.exc_info()[1]
         stop.set()
         watcher.join()
+        watch.beat(state, str(error or ""))
 
 
-def _bar(
-    tally: Tally, run: Run, images: int, votes_wanted: int, stop: threading.Event
-) -> None:
-    before, began = tally.num_votes, time.monotonic()
+def _looks(watch: Watch, stop: threading.Event) -> Iterator[float]:
+    """Yield the time after each look; the last one follows the stop."""
+    last_beat = time.monotonic()
+    while not stop.wait(LOOK_SECONDS):
+        watch.look()
+        if time.monotonic() - last_beat >= BEAT_SECONDS:
+            watch.beat("running")
+            last_beat = time.monotonic()
+        yield time.monotonic()
+    watch.look()
+    yield time.monotonic()
+
+
+def _bar(watch: Watch, stop: threading.Event) -> None:
     columns = (
         TextColumn("sigma {task.fields[sigma]:g}"),
         BarColumn(),
@@ -128,54 +146,44 @@ def _bar(
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(
-            "", total=votes_wanted, sigma=run.sigma, images="", rate=0.0, certified=0.0
+            "",
+            total=watch.votes_wanted,
+            sigma=watch.run.sigma,
+            images="",
+            rate=0.0,
+            certified=0.0,
         )
-        while not stop.wait(LOOK_SECONDS):
-            tally.look()
-            _update(bar, task, tally, images, (tally.num_votes - before, began))
-        tally.look()
-        _update(bar, task, tally, images, (tally.num_votes - before, began))
+        for _ in _looks(watch, stop):
+            bar.update(
+                task,
+                completed=watch.tally.num_votes,
+                images=f"{watch.tally.num_images}/{watch.num_images}",
+                rate=watch.tally.votes_per_second,
+                certified=watch.tally.certified_percent,
+            )
 
 
-def _update(
-    bar: Progress, task: TaskID, tally: Tally, images: int, since: tuple[int, float]
-) -> None:
-    votes, began = since
-    bar.update(
-        task,
-        completed=tally.num_votes,
-        images=f"{tally.num_images}/{images}",
-        rate=votes / max(1e-9, time.monotonic() - began),
-        certified=tally.certified_percent,
-    )
+def _lines(watch: Watch, stop: threading.Event) -> None:
+    last = time.monotonic()
+    for now in _looks(watch, stop):
+        if now - last >= LINE_SECONDS or stop.is_set():
+            last = now
+            _log(watch)
 
 
-def _lines(
-    tally: Tally, run: Run, images: int, votes_wanted: int, stop: threading.Event
-) -> None:
-    before, began = tally.num_votes, time.monotonic()
-    while not stop.wait(LINE_SECONDS):
-        tally.look()
-        _log(tally, run, images, votes_wanted, (tally.num_votes - before, began))
-    tally.look()
-    _log(tally, run, images, votes_wanted, (tally.num_votes - before, began))
-
-
-def _log(
-    tally: Tally, run: Run, images: int, votes_wanted: int, since: tuple[int, float]
-) -> None:
-    votes, began = since
-    rate = votes / max(1e-9, time.monotonic() - began)
-    left = (votes_wanted - tally.num_votes) / rate if rate else float("inf")
+def _log(watch: Watch) -> None:
+    tally, rate = watch.tally, watch.tally.votes_per_second
+    left = (watch.votes_wanted - tally.num_votes) / rate if rate else float("inf")
     logger.info(
         "sigma %g: %d/%d images, %d/%d votes, %.0f votes/s, %.0f s left, "
         "certified accuracy %.1f %%",
-        run.sigma,
+        watch.run.sigma,
         tally.num_images,
-        images,
+        watch.num_images,
         tally.num_votes,
-        votes_wanted,
+        watch.votes_wanted,
         rate,
         left,
         tally.certified_percent,
+        extra={"run": watch.run_id},
     )

@@ -5,7 +5,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,22 +14,20 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
+from pipelines.certify_stage import Certified, certify_here
 from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import IMPORTED, Curve
 from pipelines.identity import vote_identity
 from pipelines.imported import imported_curve, is_imported
-from pipelines.ledger import Ledger, ledger_of, read_ledger, require_identity
+from pipelines.ledger import folder, require_identity, stored_sigmas
+from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
 from pipelines.report import render
-from pipelines.results import (
-    certificates_of,
-    curve_of,
-    write_manifest,
-    write_results,
-)
+from pipelines.results import curves_of, write_manifest, write_results
 
 Item = TypeVar("Item")
+Indexes = Mapping[str, LedgerIndex]
 
 
 def rebuild(
@@ -110,25 +108,28 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
         for name, content in render([curve]).items():
             store.write(f"report/{name}", content)
         return [curve]
-    recipe = stored_recipe(store, settings)
-    curves, ledgers = [], []
-    for run in recipe.runs:
-        ledger = read_ledger(store, run.sigma)
-        require_identity(ledger, vote_identity(run), store.url)
-        refuse_mixture_if_strict(ledger, run, store.url)
-        labels = _labels(store, ledger)
-        if not labels:
-            raise ValueError(
-                f"report needs votes; {store.url} has none at sigma {run.sigma:g}. "
-                f"Run diffsmooth certify there first."
-            )
-        certificates = certificates_of(ledger, labels, run)
-        _require_some_complete(certificates, run, store.url)
-        curves.append(curve_of(recipe.name, run, certificates, ledger))
-        ledgers.append(ledger)
+    indexes = stored_indexes(store)
+    recipe = stored_recipe(store, indexes, settings)
+    found = [_certified(store, indexes, run) for run in recipe.runs]
+    curves = curves_of(store, recipe.name, found)
     write_results(store, recipe, curves)
-    write_manifest(store, recipe, curves, ledgers, flips=[None] * len(curves))
+    write_manifest(store, recipe.name, found, curves, flips=[None] * len(curves))
     return curves
+
+
+def _certified(store: Store, indexes: Indexes, run: Run) -> Certified:
+    index = indexes.get(folder(run.sigma)) or LedgerIndex(store, run.sigma)
+    require_identity(index.metadata, vote_identity(run), store.url)
+    refuse_mixture_if_strict(index, run, store.url)
+    labels = _labels(store, index)
+    if not labels:
+        raise ValueError(
+            f"report needs votes; {store.url} has none at sigma {run.sigma:g}. "
+            f"Run diffsmooth certify there first."
+        )
+    found = certify_here(store, run, index, labels)
+    _require_some_complete(found.certificates, run, store.url)
+    return found
 
 
 def _require_some_complete(certificates: pa.Table, run: Run, where: str) -> None:
@@ -141,33 +142,40 @@ def _require_some_complete(certificates: pa.Table, run: Run, where: str) -> None
         )
 
 
-def _labels(store: Store, ledger: Ledger) -> dict[str, int]:
+def _labels(store: Store, index: LedgerIndex) -> dict[str, int]:
     """Return the true class of every image asked for, or of all that have votes."""
     if store.exists("images.parquet"):
         asked, _ = from_bytes(store.read("images.parquet"), store.url)
     else:
-        asked = ledger.votes.filter(pc.not_equal(ledger.votes["stream"], "predict"))
-    pairs = asked.group_by(["image_key", "label"]).aggregate([]).to_pylist()
-    return {row["image_key"]: row["label"] for row in pairs}
+        asked = index.images()
+        keys = index.keys_with(("clean", "select", "estimate"))
+        asked = asked.filter(pc.is_in(asked["image_key"], pa.array(keys, pa.string())))
+    columns = (asked[name].to_pylist() for name in ("image_key", "label"))
+    return dict(zip(*columns, strict=True))
 
 
-def stored_recipe(store: Store, settings: Sequence[str]) -> Recipe:
+def stored_indexes(store: Store) -> Indexes:
+    """Return what is known of the votes in an OUT, by the folder of each sigma."""
+    return {folder(sigma): LedgerIndex(store, sigma) for sigma in stored_sigmas(store)}
+
+
+def stored_recipe(store: Store, indexes: Indexes, settings: Sequence[str]) -> Recipe:
     """Return the recipe an OUT was made with, from its file or from its votes.
 
     Args:
         store: of OUT.
+        indexes: from :func:`stored_indexes`.
         settings: ``field=value`` each.
 
     Raises:
         ValueError: there are no votes, or a setting does not fit.
     """
-    names = [name for name in store.names("votes/") if name.endswith(".parquet")]
-    if not names:
+    facts = [fact for index in indexes.values() for fact in index.metadata]
+    if not facts:
         raise ValueError(
             f"report needs an OUT of diffsmooth certify; {store.url} has no votes. "
             f"Check the path, or run diffsmooth certify there."
         )
-    facts = ledger_of(store, names).metadata
     raw = _raw_recipe(store, [json.loads(fact["recipe"]) for fact in facts])
     for setting in settings:
         _refuse_other_images(setting)

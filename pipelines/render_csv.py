@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from pipelines.curve import Curve, table_radii
 from pipelines.table_rows import Row, table_rows
 
+_SETTINGS = (
+    "dataset",
+    "rule",
+    "num_estimate",
+    "failure_probability",
+    "num_claims",
+    "failure_probability_of_all_claims",
+)
+"""Of a curve; empty for an envelope of curves that differ in it."""
+
 
 def csv_table(curves: Sequence[Curve]) -> str:
     """Write the table as CSV, numbers in full; a radius out of reach is empty."""
     radii = [f"certified_r_{radius:.2f}" for radius in table_radii(curves)]
     ends = ("percent", "low", "high")
-    header = ["run", "sigma", "dataset", "rule", "num_estimate", "failure_probability"]
+    header = ["run", "sigma", *_SETTINGS]
     header += ["num_images", "clean_accuracy", "smoothed_accuracy", "abstention_rate"]
     header += ["acr", *(f"{radius}_{end}" for radius in radii for end in ends)]
     text = io.StringIO()
@@ -29,7 +39,7 @@ def _csv_line(row: Row, curves: Sequence[Curve]) -> list[object]:
         if curve.run == row.run and row.sigma in (None, curve.sigma)
     ]
     line: list[object] = [row.run, "envelope" if row.sigma is None else row.sigma]
-    for name in ("dataset", "rule", "num_estimate", "failure_probability"):
+    for name in _SETTINGS:
         values = {getattr(curve, name) for curve in own}
         line.append(values.pop() if len(values) == 1 else None)
     line += [row.num_images, row.clean_accuracy, row.smoothed_accuracy]

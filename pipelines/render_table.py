@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.claims import further_claims
 from pipelines.cohen_log import rounded_down
 from pipelines.curve import Curve, cautions, table_radii
 from pipelines.table_rows import Cell, Row, table_rows
@@ -131,7 +132,9 @@ def _settings(curve: Curve) -> str:
         f"N = {curve.num_estimate:,}, failure probability "
         f"{curve.failure_probability:g} per image."
     )
-    return f"{settings} {curve.remark}".rstrip()
+    return " ".join(
+        filter(None, [settings, curve.remark, further_claims(curve.claims)])
+    )
 
 
 def _header(curves: Sequence[Curve]) -> list[str]:

@@ -39,9 +39,16 @@ class Stages(Part):
     unit_votes: PositiveInt = 2_000
     """Votes in a work unit at most: what is lost if a worker dies."""
 
+    attempts: PositiveInt = 3
+    """Deaths of its worker after which an image is set aside."""
+
 
 class RaySettings(Part):
     """Which cluster."""
 
     address: str | None = None
-    """``auto`` or an address for a running cluster; ``None`` starts a local one."""
+    """``auto`` or an address of a running cluster; ``None``: the one of
+    ``RAY_ADDRESS``, or one that ends with the run."""
+
+    no_progress_seconds: PositiveInt = 1800
+    """After which a run in which nothing moves is ended, and what hangs is named."""

@@ -15,40 +15,47 @@ from infra.provenance import provenance
 from infra.sources.entry import Entry
 from infra.subsets import subset_digest
 from infra.tables import to_bytes
-from pipelines.certificates import CERTIFICATES, UNITS, certify_votes
+from pipelines.certificates import CERTIFICATES, UNITS
+from pipelines.certify_stage import Certified
+from pipelines.claims import claims_by_sigma, claims_with
+from pipelines.conditions import stored_conditions
 from pipelines.curve import Curve
 from pipelines.identity import digest, vote_identity
-from pipelines.ledger import Ledger
-from pipelines.recipe import Recipe, Run
+from pipelines.imported import manifest_of
+from pipelines.recipe import Recipe
 from pipelines.report import render
 
 
-def certificates_of(ledger: Ledger, labels: Mapping[str, int], run: Run) -> pa.Table:
-    """Return the certificates that a ledger gives for some images, in this process."""
-    return certify_votes(ledger.votes, labels, run)
-
-
-def curve_of(name: str, run: Run, certificates: pa.Table, ledger: Ledger) -> Curve:
-    """Return one sigma of a run as the report draws it.
+def curves_of(store: Store, name: str, found: Sequence[Certified]) -> list[Curve]:
+    """Return every sigma of a run as the report draws it.
 
     Args:
+        store: of OUT, whose manifest lists what was claimed of the votes before.
         name: of the run.
-        run: at this sigma.
-        certificates: of this sigma.
-        ledger: the votes they rest on.
+        found: the certificates, one sigma each.
     """
-    spent = ledger.votes.group_by("image_key").aggregate([("seconds", "sum")])
-    keys, seconds = spent["image_key"].to_pylist(), spent["seconds_sum"].to_pylist()
+    earlier = claims_by_sigma(manifest_of(store))
+    return [_curve(name, one, earlier.get(one.run.sigma)) for one in found]
+
+
+def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
+    run, images = found.run, found.index.images()
+    pairs = (images[column].to_pylist() for column in ("image_key", "seconds"))
+    seconds: dict[str, float] = {}
+    for key, spent in zip(*pairs, strict=True):
+        seconds[key] = seconds.get(key, 0.0) + spent
+    subset = f"{run.data.subset}, {_digest_of_images(found.certificates)[:12]}"
     return Curve(
         run=name,
         sigma=run.sigma,
-        certificates=certificates,
+        certificates=found.certificates,
         dataset=run.data.source.name,
         num_estimate=run.sampling.num_estimate,
         failure_probability=run.sampling.failure_probability,
         rule=run.rule.kind,
-        seconds=dict(zip(keys, seconds, strict=True)),
-        remark=f"Subset {run.data.subset}, {_digest_of_images(certificates)[:12]}.",
+        seconds=seconds,
+        remark=f"Subset {subset}.",
+        claims=claims_with(_analysis(found), digest(vote_identity(run)), before),
     )
 
 
@@ -60,8 +67,20 @@ def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None
         recipe: whose runs the curves are of.
         curves: one per sigma.
     """
-    tables = [CERTIFICATES.empty_table(), *(curve.certificates for curve in curves)]
-    certificates = pa.concat_tables(tables).sort_by(
+    certificates = certificates_file(recipe, [curve.certificates for curve in curves])
+    store.write("certificates.parquet", certificates)
+    for name, content in render(curves).items():
+        store.write(f"report/{name}", content)
+
+
+def certificates_file(recipe: Recipe, certificates: Sequence[pa.Table]) -> bytes:
+    """Return the certificates of one OUT as Parquet: same votes, same bytes.
+
+    Args:
+        recipe: whose runs were certified.
+        certificates: of each sigma.
+    """
+    rows = pa.concat_tables([CERTIFICATES.empty_table(), *certificates]).sort_by(
         [("sigma", "ascending"), ("image_key", "ascending")]
     )
     identities = {f"{run.sigma:g}": digest(vote_identity(run)) for run in recipe.runs}
@@ -69,16 +88,14 @@ def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None
         "units": json.dumps(UNITS, sort_keys=True),
         "vote_identities": json.dumps(identities, sort_keys=True),
     }
-    store.write("certificates.parquet", to_bytes(certificates, facts))
-    for name, content in render(curves).items():
-        store.write(f"report/{name}", content)
+    return to_bytes(rows, facts)
 
 
 def write_manifest(
     store: Store,
-    recipe: Recipe,
+    name: str,
+    found: Sequence[Certified],
     curves: Sequence[Curve],
-    ledgers: Sequence[Ledger],
     *,
     flips: Sequence[float | None],
 ) -> None:
@@ -86,57 +103,62 @@ def write_manifest(
 
     Args:
         store: of OUT.
-        recipe: whose runs the curves are of.
-        curves: one per sigma.
-        ledgers: one per sigma, in the same order.
+        name: of the recipe.
+        found: certificates and what they rest on, one sigma each.
+        curves: of these, in the same order, with all claims.
         flips: one per sigma: share of votes that flip between conditions that were
             mixed just now, ``None`` where none were.
     """
-    before = _runs_before(store)
+    earlier = manifest_of(store)
+    before = {facts["sigma"]: facts for facts in earlier.get("runs", [])}
     runs = []
-    rows = zip(recipe.runs, curves, ledgers, flips, strict=True)
-    for run, curve, ledger, share in rows:
-        facts, old = _run_facts(run, curve, ledger), before.get(run.sigma, {})
+    for one, curve, share in zip(found, curves, flips, strict=True):
+        old = before.get(one.run.sigma, {})
         kept = old.get("share_of_votes_that_flip") if share is None else share
-        claims = [c for c in old.get("claims", []) if c != facts["analysis"]]
-        more = {
-            "share_of_votes_that_flip": kept,
-            "claims": [*claims, facts["analysis"]],
-        }
-        runs.append({**facts, **more})
-    manifest = {"recipe": recipe.name, "runs": runs, **provenance()}
+        more = {"share_of_votes_that_flip": kept, "claims": curve.claims}
+        runs.append({**run_facts(one), **more})
+    now = {one.run.sigma for one in found}
+    others = [f for sigma, f in claims_by_sigma(earlier).items() if sigma not in now]
+    manifest = {
+        "recipe": name,
+        "runs": runs,
+        "claims_at_other_sigmas": others,
+        **provenance(),
+    }
     store.write("manifest.json", json.dumps(manifest, indent=2).encode())
 
 
-def _runs_before(store: Store) -> dict[float, dict]:
-    """Return what an earlier manifest says of each sigma."""
-    if not store.exists("manifest.json"):
-        return {}
-    earlier = json.loads(store.read("manifest.json"))
-    return {facts["sigma"]: facts for facts in earlier["runs"]}
+def run_facts(found: Certified) -> dict:
+    """Return what a manifest says of the certificates of one sigma, but for claims.
 
-
-def _run_facts(run: Run, curve: Curve, ledger: Ledger) -> dict:
-    certificates = curve.certificates
+    Args:
+        found: the certificates, and what they rest on.
+    """
+    run, certificates = found.run, found.certificates
     reasons = certificates["reason"].value_counts().to_pylist()
     return {
         "sigma": run.sigma,
         "vote_identity": vote_identity(run),
         "vote_identity_sha256": digest(vote_identity(run)),
-        "analysis": {
-            "num_select": run.sampling.num_select,
-            "num_estimate": run.sampling.num_estimate,
-            "failure_probability": run.sampling.failure_probability,
-            "rule": run.rule.model_dump(mode="json"),
-            "subset": run.data.subset,
-            "subset_sha256": _digest_of_images(certificates),
-        },
+        "analysis": _analysis(found),
         "certified_input": certified_input(run.data.preprocess),
         "images_asked_for": len(certificates),
         "images_done": len(certificates) - num_set_aside(certificates),
         "reasons": {entry["values"]: entry["counts"] for entry in reasons},
-        "blocks_found_twice_and_different": ledger.num_differing,
-        "conditions": sorted(set(ledger.votes["conditions"].to_pylist()) - {"{}"}),
+        "blocks_found_twice_and_different": found.num_differing,
+        "conditions": stored_conditions(found.index),
+    }
+
+
+def _analysis(found: Certified) -> dict:
+    run = found.run
+    return {
+        "num_select": run.sampling.num_select,
+        "num_estimate": run.sampling.num_estimate,
+        "failure_probability": run.sampling.failure_probability,
+        "rule": run.rule.model_dump(mode="json"),
+        "subset": run.data.subset,
+        "subset_sha256": _digest_of_images(found.certificates),
     }
 
 

@@ -52,5 +52,10 @@ class Sampling(Part):
             )
         return self
 
+    @property
+    def predict_blocks(self) -> int:
+        """Blocks that one prediction reads."""
+        return 10 if self.num_predict is None else self.num_predict // self.block
+
     def _round_up(self, draws: int) -> int:
         return self.block * math.ceil(draws / self.block)

@@ -1,7 +1,8 @@
 """The four ops as stages: callables that Ray Data runs, which know nothing of Ray."""
 
+import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,11 +15,16 @@ from ops.purify.purify import Purify
 from ops.vote.add_noise import CLEAN, AddNoise
 from ops.vote.count_votes import CountVotes
 from ops.vote.local_smooth import LocalSmooth
-from pipelines.decode import CARRIED, calls
+from pipelines.attempts import call_name
+from pipelines.decode import Decoded, calls
 from pipelines.ledger import VOTES
 from pipelines.recipe import Run
+from pipelines.set_aside import CARRIED, SetAside
 from pipelines.sparse import sparse
+from pipelines.units import Unit
 from pipelines.worker import WorkerSettings
+
+_KEY = ("image_key", "stream", "block")
 
 
 def ops_of(run: Run) -> tuple[AddNoise, Purify, LocalSmooth, CountVotes]:
@@ -63,23 +69,38 @@ def vote_table(columns: Batch, seconds: float, conditions: str) -> pa.Table:
 class FusedStage:
     """All four ops in one actor: a decoded unit in, its counted blocks out."""
 
-    def __init__(self, run: Run, settings: WorkerSettings) -> None:
+    def __init__(self, run: Run, settings: WorkerSettings, aside: SetAside) -> None:
         worker = settings.open()
-        self._run = run
+        self._run, self._aside = run, aside
         self._device = worker.device
         self._conditions = settings.conditions()
         self._functions = [op.open(worker) for op in ops_of(run)]
 
-    def __call__(self, batch: Mapping[str, Any]) -> pa.Table:
-        """Return the votes of the units in the batch."""
-        tables = [
-            self._votes(columns)
-            for payload in batch["unit"]
-            for columns in calls(payload, self._run)
-        ]
+    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
+        """Yield the votes of each unit as one row."""
+        for payload in batch["unit"]:
+            yield {"votes": [packed(self.votes(pickle.loads(payload)))]}
+
+    def votes(self, decoded: Decoded) -> pa.Table:
+        """Return the votes of one unit, but of the images that are set aside.
+
+        Args:
+            decoded: as :class:`pipelines.decode.DecodeUnits` returns it.
+        """
+        unit, images, digests = decoded
+        tables = self._aside.attempts.survived(
+            f"fused/{unit.name}",
+            list(images),
+            lambda keys: self._cast((_part_of(unit, keys), images, digests)),
+            lambda condemned: self._aside.condemned(unit, condemned),
+        )
         return pa.concat_tables([VOTES.empty_table(), *tables])
 
-    def _votes(self, columns: Batch) -> pa.Table:
+    def _cast(self, decoded: Decoded) -> pa.Table:
+        tables = [self._counted(columns) for columns in calls(decoded, self._run)]
+        return pa.concat_tables([VOTES.empty_table(), *tables])
+
+    def _counted(self, columns: Batch) -> pa.Table:
         began = time.perf_counter()
         for function in self._functions:
             columns = run_op(function, columns)
@@ -87,6 +108,10 @@ class FusedStage:
         for name in ("counts", "invalid"):
             counted[name] = columns[name].cpu().numpy()
         return vote_table(counted, time.perf_counter() - began, self._conditions)
+
+
+def _part_of(unit: Unit, keys: Collection[str]) -> Unit:
+    return Unit(tuple(job for job in unit.jobs if job.entry.key in keys))
 
 
 class SplitUnits:
@@ -98,7 +123,7 @@ class SplitUnits:
     def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the blocks' rows, with no time spent yet."""
         for payload in batch["unit"]:
-            for columns in calls(payload, self._run):
+            for columns in calls(pickle.loads(payload), self._run):
                 rows = len(columns["block"])
                 yield {**columns, "seconds": np.zeros(rows)}
 
@@ -106,17 +131,35 @@ class SplitUnits:
 class OpStage:
     """One op in an actor of its own: columns in, columns out, as arrays."""
 
-    def __init__(self, op: Op, settings: WorkerSettings) -> None:
+    def __init__(self, op: Op, settings: WorkerSettings, aside: SetAside) -> None:
         worker = settings.open()
-        self._op = op
+        self._op, self._aside = op, aside
         self._device = worker.device
         self._function = op.open(worker)
         self._conditions = settings.conditions()
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any] | pa.Table:
-        """Return the rows with what the op writes, without what only it read."""
-        parts = [self._apply(part) for part in _stackable(batch)]
-        return _joined(parts)
+    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the rows with what the op writes, without what only it read."""
+        for parts in self._survived(batch):
+            yield _joined(parts)
+
+    def _survived(self, batch: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        """Yield what the op makes of the rows whose images do not kill its worker."""
+        rows = list(zip(*(batch[name] for name in _KEY), strict=True))
+
+        def apply(keys: Collection[str]) -> list[dict[str, Any]]:
+            wanted = [row for row, key in enumerate(rows) if key[0] in keys]
+            return [self._apply(part) for part in _stackable(batch, wanted)]
+
+        def set_aside(condemned: Mapping[str, str]) -> None:
+            for key, reason in condemned.items():
+                own = [row for row, one in enumerate(rows) if one[0] == key]
+                carried = [{n: _plain(batch[n][row]) for n in CARRIED} for row in own]
+                self._aside.blocks(carried, f"Image {key!r} was set aside: {reason}.")
+
+        name = f"{self._aside.attempts.stage}/{call_name(rows)}"
+        keys = list(dict.fromkeys(str(key) for key, _, _ in rows))
+        yield from self._aside.attempts.survived(name, keys, apply, set_aside)
 
     def _apply(self, columns: dict[str, Any]) -> dict[str, Any]:
         began = time.perf_counter()
@@ -139,22 +182,42 @@ class OpStage:
 class CountStage(OpStage):
     """The last stage of the staged plan: votes to rows of the ledger."""
 
-    def __call__(self, batch: Mapping[str, Any]) -> pa.Table:
-        """Return the counted blocks."""
-        tables = []
-        for part in _stackable(batch):
-            counted = self._apply(part)
-            table = vote_table(counted, 0.0, self._conditions)
-            index = table.schema.get_field_index("seconds")
-            seconds = pa.array(counted["seconds"], pa.float64())
-            tables.append(table.set_column(index, "seconds", seconds))
-        return pa.concat_tables([VOTES.empty_table(), *tables])
+    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the counted blocks, as one row."""
+        for parts in self._survived(batch):
+            tables = [self._table(counted) for counted in parts]
+            yield {"votes": [packed(pa.concat_tables(tables))]}
+
+    def _table(self, counted: dict[str, Any]) -> pa.Table:
+        table = vote_table(counted, 0.0, self._conditions)
+        index = table.schema.get_field_index("seconds")
+        seconds = pa.array(counted["seconds"], pa.float64())
+        return table.set_column(index, "seconds", seconds)
 
 
-def _stackable(batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a batch in runs whose tensors stack."""
+def packed(votes: pa.Table) -> bytes:
+    """Return votes as one value, which Ray Data does not tear apart."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, votes.schema) as stream:
+        stream.write_table(votes)
+    return sink.getvalue().to_pybytes()
+
+
+def unpacked(payload: bytes) -> pa.Table:
+    """Return votes from :func:`packed`."""
+    with pa.ipc.open_stream(payload) as stream:
+        return stream.read_all()
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _stackable(
+    batch: Mapping[str, Any], rows: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """Yield some rows of a batch in runs whose tensors stack."""
     names = list(batch)
-    rows = range(len(batch["block"]))
 
     def shapes(row: int) -> tuple[Any, ...]:
         own = tuple(np.shape(batch[name][row]) for name in names)

@@ -21,6 +21,7 @@ from pipelines.report import summary_table
 
 if TYPE_CHECKING:  # for their types alone; both import what reports do without
     from pipelines.check import Check
+    from pipelines.compact import Compacted
     from pipelines.ingest import Ingested
 
 logger = logging.getLogger(__name__)
@@ -125,6 +126,29 @@ def print_ingested(ingested: "Ingested") -> None:
     )
     for what, value in (("manifest", ingested.manifest), ("sha256", ingested.digest)):
         console.print(f"{what:<13} {value}", soft_wrap=True, highlight=False)
+
+
+def print_compacted(sigmas: "Sequence[Compacted]") -> None:
+    """Print what merging did to the vote files of each sigma.
+
+    Args:
+        sigmas: what it did, by sigma.
+    """
+    table = Table()
+    headings = ("sigma", "files before", "after", "blocks", "MiB merged", "into", "s")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for one in sigmas:
+        table.add_row(
+            f"{one.sigma:g}",
+            f"{one.files_before:,}",
+            f"{one.files_after:,}",
+            f"{one.num_blocks:,}",
+            f"{one.bytes_before / 2**20:,.2f}",
+            f"{one.bytes_after / 2**20:,.2f}",
+            f"{one.seconds:.1f}",
+        )
+    Console().print(table)
 
 
 def print_lines(lines: Sequence[str]) -> None:

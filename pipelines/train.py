@@ -20,6 +20,7 @@ from ray.train.torch import TorchTrainer
 
 from infra import cluster
 from infra.file_lock import file_lock
+from pipelines.preflight import refuse_waiting_workers
 from pipelines.recipe_file import recipe_name
 from pipelines.train_data import read_images
 from pipelines.train_publish import folder_of, weights_of
@@ -100,7 +101,7 @@ def train(recipe: TrainRecipe, cache: Path) -> Path:
         What to load: a folder of diffusers, or a safetensors file.
 
     Raises:
-        ValueError: the training diverged.
+        ValueError: the training diverged, or the cluster has no room for its workers.
         ray.train.TrainingFailedError: workers were lost too often.
     """
     _train_missing([(f"recipe {recipe_hash(recipe)[:8]}", recipe)], cache)
@@ -116,10 +117,17 @@ def _train_missing(jobs: Sequence[Job], cache: Path) -> None:
             held.enter_context(file_lock(cache / "locks" / name))
         if _missing(jobs, cache):
             held.enter_context(_connected())
+            _refuse_waiting(_missing(jobs, cache))
         for _, group in groupby(sorted(jobs, key=_workers), key=_workers):
             together = list(group)
             if _missing(together, cache):
                 _train_together(together, cache)
+
+
+def _refuse_waiting(jobs: Sequence[Job]) -> None:
+    capacity = cluster.capacity()
+    for _, recipe in jobs:
+        refuse_waiting_workers(recipe.workers, capacity)
 
 
 def _missing(jobs: Sequence[Job], cache: Path) -> list[Job]:

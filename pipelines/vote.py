@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from infra import cluster
 from pipelines.allotment import Allotment, allot
@@ -14,13 +15,17 @@ from pipelines.conditions import (
     stored_conditions,
     unit_to_try_again,
 )
+from pipelines.failures import told_plainly
 from pipelines.identity import vote_identity
-from pipelines.ledger import Ledger, num_votes, vote_metadata
-from pipelines.plans import Work, cast_votes, votes_again
+from pipelines.ledger import precedence, vote_metadata
+from pipelines.ledger_index import LedgerIndex
+from pipelines.plans import Work, cast_votes, tracker, votes_again
 from pipelines.prepare import Job, continued_ledger
-from pipelines.progress import watched
+from pipelines.progress import Watch, watched
 from pipelines.recipe import Run
-from pipelines.units import Unit, missing_jobs, plan_units
+from pipelines.tally import Tally
+from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit, wave_of
+from pipelines.vote_rows import read_votes
 
 logger = logging.getLogger(__name__)
 
@@ -49,28 +54,89 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
 
     Raises:
         ValueError: the cluster is too small for the plan, or OUT holds other votes.
+        TimeoutError: nothing moved for too long.
     """
-    ledger = continued_ledger(job, run)
-    missing = missing_jobs(job.entries, blocks, ledger.done())
-    if not missing:
+    index = continued_ledger(job, run)
+    wave = _wanted(job, index, blocks).incomplete()
+    if not wave.entries:
         logger.info("sigma %g: all votes are there.", run.sigma)
         return Spent()
-    stages = allot(run, cluster.capacity())
-    use_gpu = any(stage.gpus for stage in stages.values())
-    others = other_conditions(ledger, run, use_gpu=use_gpu)
+    stages = allot(run, cluster.capacity(), job.image_shape)
+    task = _Task(job, run, blocks, stages)
+    others = other_conditions(index, run, use_gpu=task.use_gpu)
     refuse_if_strict(others, run, job.out)
-    units = plan_units(
+    before, began = index.num_votes(run.sampling.block), time.monotonic()
+    flips = _cast(task, wave, others)
+    index.refresh()
+    cast = index.num_votes(run.sampling.block) - before
+    return Spent(time.monotonic() - began, cast, flips)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is wanted, and what there is to do it with."""
+
+    job: Job
+    run: Run
+    blocks: Mapping[str, int]
+    stages: Mapping[str, Allotment]
+
+    @property
+    def index(self) -> LedgerIndex:
+        return self.job.indexes[self.run.sigma]
+
+    @property
+    def use_gpu(self) -> bool:
+        return any(stage.gpus for stage in self.stages.values())
+
+    @property
+    def num_actors(self) -> int:
+        return max(stage.actors for stage in self.stages.values())
+
+
+def _wanted(job: Job, index: LedgerIndex, blocks: Mapping[str, int]) -> Wave:
+    keys = [entry.key for entry in job.entries]
+    entries = tuple(replace(e, sha256=job.digests[e.key]) for e in job.entries)
+    return Wave(entries, {s: index.present(keys, s, n) for s, n in blocks.items()})
+
+
+def _cast(task: _Task, wave: Wave, others: Sequence[str]) -> float | None:
+    """Cast what a wave misses; return the share of votes that flip, if measured."""
+    job, run = task.job, task.run
+    limit, waves = _cut(task, wave)
+    with tracker(run, limit=limit, num_actors=task.num_actors) as tell:
+        plainly = partial(
+            told_plainly, lambda: tell("news").in_flight, run.ray.no_progress_seconds
+        )
+        work = Work(run, waves, limit, job.out, _metadata(job, run), tell, job.run_id)
+        with plainly():
+            flips = _flips(task, work, others)
+        watch = Watch(
+            run_id=job.run_id,
+            store=job.store,
+            run=run,
+            num_images=len(job.entries),
+            votes_wanted=_votes_wanted(job, run, task.blocks),
+            tally=Tally(job.store, run, job.labels, task.index),
+            tell=tell,
+        )
+        with watched(watch), plainly():
+            cast_votes(work, task.stages)
+    return flips
+
+
+def _cut(task: _Task, wave: Wave) -> tuple[int, list[Wave]]:
+    """Return the votes of a unit at most, and waves of about as many units."""
+    block = task.run.sampling.block
+    missing = wave.num_missing_votes(block)
+    limit = votes_per_unit(
         missing,
-        block=run.sampling.block,
-        unit_votes=run.stages.unit_votes,
-        num_actors=max(stage.actors for stage in stages.values()),
+        block=block,
+        unit_votes=task.run.stages.unit_votes,
+        num_actors=task.num_actors,
     )
-    work = Work(run, units, job.out, _metadata(job, run))
-    flips = _flips(work, ledger, unit_to_try_again(ledger, others, job.entries), stages)
-    before, began = num_votes(ledger.votes), time.monotonic()
-    with watched(job.store, run, job.labels, _votes_wanted(job, run, blocks)) as tally:
-        cast_votes(work, stages)
-    return Spent(time.monotonic() - began, tally.num_votes - before, flips)
+    units_per_image = missing / len(wave.entries) / limit
+    return limit, wave.parts(max(1, int(UNITS_PER_WAVE / units_per_image)))
 
 
 def _metadata(job: Job, run: Run) -> dict[str, str]:
@@ -78,20 +144,23 @@ def _metadata(job: Job, run: Run) -> dict[str, str]:
     return vote_metadata(vote_identity(run), resolved, job.recipe.name)
 
 
-def _flips(
-    work: Work, ledger: Ledger, unit: Unit | None, stages: Mapping[str, Allotment]
-) -> float | None:
+def _flips(task: _Task, work: Work, others: Sequence[str]) -> float | None:
     """Measure how many votes flip, if OUT is about to mix conditions."""
+    job, index = task.job, task.index
+    unit = unit_to_try_again(job.store, index, others, job.entries)
     if unit is None:
         return None
-    again = votes_again(replace(work, units=[unit]), stages)
-    flips = share_of_flips(ledger.votes, again)
+    keys = [entry.key for entry in unit.entries]
+    names = sorted({n for own in index.files_of(keys) for n in own}, key=precedence)
+    stored = read_votes(job.store, names, keys).rows
+    again = votes_again(replace(work, waves=[wave_of(unit)]), task.stages)
+    flips = share_of_flips(stored, again)
     logger.warning(
         "sigma %g: %s mixes votes made under %s with %s; of the votes cast again, at "
         "least %.2g %% flip.",
         work.run.sigma,
         work.out,
-        ", ".join(stored_conditions(ledger)),
+        ", ".join(stored_conditions(index)),
         again["conditions"][0].as_py(),
         100 * flips,
     )

@@ -140,6 +140,15 @@ def test_a_half_written_file_has_no_name(store: Store) -> None:
     assert store.names() == ["votes/.hidden"]
 
 
+def test_what_is_removed_is_gone_and_may_be_gone_already(store: Store) -> None:
+    store.write("votes/a", b"one")
+    store.write("votes/ab", b"two")
+    store.remove("votes/a")
+    store.remove("votes/a")
+    assert store.names() == ["votes/ab"]
+    assert store.write_once("votes/a", b"three") is True
+
+
 def test_exists_tells_what_is_there_now(store: Store) -> None:
     assert not store.exists("a")
     store.write("a", b"")

@@ -2,26 +2,31 @@
 
 import copy
 import io
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from PIL import Image
 
+from infra.meters import Meters
 from infra.object_store import open_store
 from infra.sources.entry import Entry
 from infra.subsets import select
+from pipelines.attempts import Attempts, ToObject
 from pipelines.certificates import blocks_of
 from pipelines.decode import DecodeUnits
 from pipelines.identity import vote_identity
-from pipelines.ledger import commit, read_ledger, vote_metadata
+from pipelines.ledger import VOTES, commit, vote_metadata
+from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import apply_setting
+from pipelines.set_aside import SetAside
 from pipelines.stages import FusedStage
-from pipelines.units import missing_jobs, plan_units
+from pipelines.unit_tracker import UnitTracker
+from pipelines.units import Wave, missing_jobs, plan_units
 from pipelines.worker import WorkerSettings
 
 SMALL = {
@@ -96,27 +101,69 @@ def worker_settings(run: Run) -> WorkerSettings:
     )
 
 
+def set_aside(run: Run, out: Path, metadata: Mapping[str, str]) -> SetAside:
+    """Return what a stage of this process sets images aside with."""
+    tracker = UnitTracker(run.stages.attempts, 10**9, is_alive=lambda _: True)
+    attempts = Attempts(ToObject(tracker), Meters("test", "fused", run.sigma))
+    return SetAside(run, str(out), metadata, attempts)
+
+
+@pytest.fixture
+def aside_of() -> Callable[..., SetAside]:
+    """Return what makes a stage's way of setting images aside: of a run, into OUT."""
+    return set_aside
+
+
 def cast_here(
     run: Run, out: Path, blocks: Mapping[str, int] | None = None
 ) -> list[Entry]:
     store = open_store(out)
     entries = select(run.data.source.entries(), run.data.subset)
+    index, keys = LedgerIndex(store, run.sigma), [entry.key for entry in entries]
+    wanted = blocks or blocks_of(run)
+    present = {s: index.present(keys, s, num) for s, num in wanted.items()}
+    wave = Wave(tuple(entries), present)
     units = plan_units(
-        missing_jobs(
-            entries, blocks or blocks_of(run), read_ledger(store, run.sigma).done()
-        ),
-        block=run.sampling.block,
-        unit_votes=run.stages.unit_votes,
-        num_actors=1,
+        missing_jobs(wave), block=run.sampling.block, limit=run.stages.unit_votes
     )
     metadata = vote_metadata(vote_identity(run), run.model_dump(mode="json"), "small")
-    decode = DecodeUnits(run.data.source, run, str(out), metadata)
-    stage = FusedStage(run, worker_settings(run))
+    aside = set_aside(run, out, metadata)
+    decode = DecodeUnits(run.data.source, run, aside)
+    stage = FusedStage(run, worker_settings(run), aside)
     for unit in units:
-        votes = stage(decode({"unit": [pickle.dumps(unit)]}))
+        votes = stage.votes(decode.decoded(unit))
         if len(votes):
             commit(store, votes, metadata)
     return entries
+
+
+@pytest.fixture
+def vote_table() -> Callable[..., pa.Table]:
+    """Return what makes ledger rows of some blocks of one image, 10 copies each."""
+    return blocks_of_image
+
+
+def blocks_of_image(
+    *blocks: int,
+    image: str = "a",
+    stream: str = "estimate",
+    count: int = 8,
+    **changed: Any,
+) -> pa.Table:
+    fields = {
+        "sigma": 0.25,
+        "image_key": image,
+        "label": 3,
+        "stream": stream,
+        "counts": [{"class": 3, "count": count}],
+        "invalid": 10 - count,
+        "seconds": 0.5,
+        "image_sha256": image * 2,
+        "failure": None,
+        "conditions": "{}",
+    }
+    rows = [{**fields, "block": block, **changed} for block in blocks]
+    return pa.Table.from_pylist(rows, VOTES)
 
 
 @pytest.fixture

@@ -1,24 +1,18 @@
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from infra.object_store import open_store
 from ops.certify.clopper_pearson import largest_radius
-from pipelines.certificates import (
-    CERTIFICATES,
-    CertifyStage,
-    blocks_of,
-    certify_votes,
-    histogram,
-)
-from pipelines.ledger import VOTES, commit, read_ledger, vote_files, vote_metadata
+from pipelines.certificates import blocks_of, certify_votes, histogram
+from pipelines.certify_stage import certify_here
+from pipelines.ledger import VOTES, commit, vote_metadata
+from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Recipe, Run
-from pipelines.results import certificates_of, curve_of, num_set_aside, write_results
+from pipelines.results import curves_of, num_set_aside, write_results
 
 COUNTS = tuple[Mapping[int, int], int]
 """Votes by class, and copies that voted for none."""
@@ -104,48 +98,6 @@ def test_unanimous_votes_reach_the_largest_radius(run: Run) -> None:
     assert (found["num_votes"], found["num_draws"]) == (20, 20)
 
 
-@pytest.mark.parametrize("missing", [1, 2, 3])
-def test_an_image_without_one_of_its_blocks_is_incomplete(
-    run: Run, missing: int
-) -> None:
-    rows = image("a")
-    del rows[missing]
-
-    found = only(certify_votes(table(rows), {"a": 3}, run))
-
-    assert found["reason"] == "incomplete"
-    assert (found["radius"], found["radius_two_sided"]) == (0, 0)
-    assert found["abstained"]
-
-
-def test_later_blocks_do_not_stand_in_for_missing_ones(run: Run) -> None:
-    rows = image("a")
-    rows[3]["block"] = 7
-
-    assert only(certify_votes(table(rows), {"a": 3}, run))["reason"] == "incomplete"
-
-
-def test_an_image_without_votes_is_there_and_incomplete(run: Run) -> None:
-    found = certify_votes(table(image("a")), {"b": 1, "a": 3}, run)
-
-    assert found["image_key"].to_pylist() == ["a", "b"]
-    assert found["reason"].to_pylist() == ["certified", "incomplete"]
-    assert found["radius"].to_pylist()[1] == 0
-    assert found["clean_class"].to_pylist() == [3, None]
-    assert num_set_aside(found) == 1
-
-
-def test_more_blocks_than_are_read_change_nothing(run: Run) -> None:
-    more = [
-        block("a", "estimate", 2, ({7: 10}, 0)),
-        block("a", "predict", 0, ({7: 9}, 1)),
-    ]
-
-    assert certify_votes(table(image("a") + more), {"a": 3}, run).equals(
-        certify_votes(table(image("a")), {"a": 3}, run)
-    )
-
-
 def test_copies_that_vote_for_no_class_count_against(run: Run) -> None:
     invalid, lost, none = (
         only(certify_votes(table(image("a", votes)), {"a": 3}, run))
@@ -211,38 +163,19 @@ def test_certificates_have_the_same_bytes_whatever_the_order_of_files_and_rows(
         store = open_store(tmp_path / f"{order}")
         votes = table(rows[::order])
         labels = dict.fromkeys("abcd"[::order], 3)
-        certificates = certify_votes(votes, labels, recipe.runs[0])
-        ledger = _as_files(store, votes, size=3 + order)
-        curve = curve_of("small", recipe.runs[0], certificates, ledger)
-        write_results(store, recipe, [curve])
+        index = _as_files(store, votes, size=3 + order)
+        found = certify_here(store, recipe.runs[0], index, labels)
+        write_results(store, recipe, curves_of(store, "small", [found]))
         written.append(store.read("certificates.parquet"))
 
     assert written[0] == written[1]
 
 
-def _as_files(store: Any, votes: pa.Table, size: int) -> Any:
+def _as_files(store: Any, votes: pa.Table, size: int) -> LedgerIndex:
     for start in range(0, len(votes), size):
         commit(store, votes.slice(start, size), vote_metadata({}, {}, "six"))
-    return read_ledger(store, 0.25)
+    return LedgerIndex(store, 0.25)
 
 
-def test_the_stage_gives_what_the_driver_gives(
-    run_of: Callable[..., Run], cast: Callable[..., Any], tmp_path: Path
-) -> None:
-    run = run_of()
-    labels = {entry.key: entry.label for entry in cast(run, tmp_path)}
-    store = open_store(tmp_path)
-    files = vote_files(store, 0.25)
-    keys = sorted(labels)
-    batch = {
-        "run": [pickle.dumps(run)] * 2,
-        "files": np.array([files[::-1], files], dtype=object),
-        "keys": np.array([keys[:1], keys[1:]], dtype=object),
-        "labels": [[labels[k] for k in keys[:1]], [labels[k] for k in keys[1:]]],
-    }
-
-    staged = CertifyStage(str(tmp_path))(batch)
-
-    assert staged.equals(certificates_of(read_ledger(store, 0.25), labels, run))
-    assert staged.schema == CERTIFICATES
+def test_what_the_certificates_read_are_these_blocks(run: Run) -> None:
     assert blocks_of(run) == {"clean": 1, "select": 1, "estimate": 2}

@@ -1,4 +1,3 @@
-import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +12,35 @@ from infra.sources.class_folders import ClassFolders
 from infra.sources.content import digest
 from infra.sources.digits import Digits
 from pipelines.certificates import blocks_of, certify_votes
-from pipelines.decode import DecodeUnits, calls, entry_digests, rows_at_once
+from pipelines.decode import (
+    Decoded,
+    DecodeUnits,
+    calls,
+    entry_digests,
+    rows_at_once,
+)
 from pipelines.identity import vote_identity
-from pipelines.ledger import num_votes, read_ledger, vote_metadata
+from pipelines.ledger import vote_metadata
 from pipelines.recipe import Run
-from pipelines.units import Unit, missing_jobs
+from pipelines.set_aside import SetAside
+from pipelines.units import Unit, missing_jobs, nothing_voted
+from pipelines.vote_rows import read_all_votes
+
+Decode = Callable[[Run, Path], Decoded]
 
 
-def decoded(run: Run, out: Path) -> bytes:
-    entries = run.data.source.entries()
-    unit = Unit(tuple(missing_jobs(entries, blocks_of(run), set())))
-    metadata = vote_metadata(vote_identity(run), {}, "six")
-    decode = DecodeUnits(run.data.source, run, str(out), metadata)
-    (payload,) = decode({"unit": [pickle.dumps(unit)]})["unit"]
-    return payload
+@pytest.fixture
+def decoded(aside_of: Callable[..., SetAside]) -> Decode:
+    """Return what decodes all images of a run as one unit."""
+
+    def decode(run: Run, out: Path) -> Decoded:
+        entries = run.data.source.entries()
+        unit = Unit(tuple(missing_jobs(nothing_voted(entries, blocks_of(run)))))
+        metadata = vote_metadata(vote_identity(run), {}, "six")
+        aside = aside_of(run, out, metadata)
+        return DecodeUnits(run.data.source, run, aside).decoded(unit)
+
+    return decode
 
 
 @pytest.fixture
@@ -55,7 +69,7 @@ def run(run_of: Callable[..., Run], pictures: Path) -> Run:
 
 
 def test_rows_are_all_blocks_once_in_batches_that_stack(
-    run: Run, tmp_path: Path
+    run: Run, decoded: Decode, tmp_path: Path
 ) -> None:
     parts = list(calls(decoded(run, tmp_path / "out"), run))
 
@@ -76,7 +90,7 @@ def test_rows_are_all_blocks_once_in_batches_that_stack(
 
 
 def test_every_row_holds_its_own_image(
-    run: Run, tmp_path: Path, pictures: Path
+    run: Run, decoded: Decode, tmp_path: Path, pictures: Path
 ) -> None:
     for part in calls(decoded(run, tmp_path / "out"), run):
         for key, label, image in zip(
@@ -87,13 +101,13 @@ def test_every_row_holds_its_own_image(
 
 
 def test_an_image_that_cannot_be_decoded_becomes_rows_with_its_reason(
-    run: Run, tmp_path: Path
+    run: Run, decoded: Decode, tmp_path: Path
 ) -> None:
     decoded(run, tmp_path / "out")
 
-    votes = read_ledger(open_store(tmp_path / "out"), run.sigma).votes
+    votes = read_all_votes(open_store(tmp_path / "out"), run.sigma).rows
     assert set(votes["image_key"].to_pylist()) == {"broken"}
-    assert (len(votes), num_votes(votes)) == (4, 31)
+    assert (len(votes), sum(votes["invalid"].to_pylist())) == (4, 31)
     (reason,) = set(votes["failure"].to_pylist())
     assert "Image 'broken' needs to be a file that Pillow can decode" in reason
     certificate = certify_votes(votes, {"broken": 1}, run).to_pylist()[0]
@@ -101,7 +115,7 @@ def test_an_image_that_cannot_be_decoded_becomes_rows_with_its_reason(
 
 
 def test_a_unit_without_a_readable_image_has_no_rows(
-    run: Run, tmp_path: Path, pictures: Path
+    run: Run, decoded: Decode, tmp_path: Path, pictures: Path
 ) -> None:
     for path in pictures.glob("*/picture_*.png"):
         path.write_bytes(b"")
@@ -109,7 +123,9 @@ def test_a_unit_without_a_readable_image_has_no_rows(
     assert list(calls(decoded(run, tmp_path / "out"), run)) == []
 
 
-def test_votes_name_the_content_they_were_cast_on(run: Run, tmp_path: Path) -> None:
+def test_votes_name_the_content_they_were_cast_on(
+    run: Run, decoded: Decode, tmp_path: Path
+) -> None:
     source = run.data.source
     assert isinstance(source, ClassFolders)
     digests = entry_digests(source, source.entries())

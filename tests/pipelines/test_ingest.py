@@ -1,7 +1,6 @@
 import hashlib
 import io
 import logging
-import pickle
 import tarfile
 import threading
 import time
@@ -24,9 +23,11 @@ from pipelines.certificates import blocks_of, certify_votes
 from pipelines.decode import DecodeUnits, entry_digests
 from pipelines.identity import vote_identity
 from pipelines.ingest import ingest
-from pipelines.ledger import read_ledger, vote_metadata
+from pipelines.ledger import vote_metadata
 from pipelines.recipe import Run
-from pipelines.units import Unit, missing_jobs
+from pipelines.set_aside import SetAside
+from pipelines.units import Unit, missing_jobs, nothing_voted
+from pipelines.vote_rows import read_all_votes
 
 
 def png(width: int, height: int, grey: int = 0) -> bytes:
@@ -205,7 +206,10 @@ def test_progress_is_told_in_lines(
 
 
 def test_a_broken_image_of_a_manifest_becomes_a_row_with_its_reason(
-    folders: Path, tmp_path: Path, run_of: Callable[..., Run]
+    folders: Path,
+    tmp_path: Path,
+    run_of: Callable[..., Run],
+    aside_of: Callable[..., SetAside],
 ) -> None:
     made = ingest(str(folders), "class_folders", [], f"{tmp_path}/m.parquet")
     run = run_of(
@@ -216,14 +220,13 @@ def test_a_broken_image_of_a_manifest_becomes_a_row_with_its_reason(
         "classifier.shortcut=A",
         "classifier.input=imagenet",
     )
-    unit = Unit(tuple(missing_jobs(run.data.source.entries(), blocks_of(run), set())))
+    wave = nothing_voted(run.data.source.entries(), blocks_of(run))
+    unit = Unit(tuple(missing_jobs(wave)))
     metadata = vote_metadata(vote_identity(run), {}, "four")
     out = tmp_path / "out"
-    DecodeUnits(run.data.source, run, str(out), metadata)(
-        {"unit": [pickle.dumps(unit)]}
-    )
+    DecodeUnits(run.data.source, run, aside_of(run, out, metadata)).decoded(unit)
 
-    votes = read_ledger(open_store(out), run.sigma).votes
+    votes = read_all_votes(open_store(out), run.sigma).rows
     certificate = certify_votes(votes, {"c": 1}, run).to_pylist()[0]
     assert set(votes["image_key"].to_pylist()) == {"c"}
     assert set(votes["image_sha256"].to_pylist()) == {digest(b"broken")}

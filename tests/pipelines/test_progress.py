@@ -5,11 +5,18 @@ from typing import Any
 
 import pytest
 
-from infra.object_store import open_store
+from infra import cluster
+from infra.object_store import Store, open_store
+from pipelines.attempts import ToObject
 from pipelines.certificates import certify_votes
-from pipelines.ledger import num_votes, read_ledger
-from pipelines.progress import Tally, watched
+from pipelines.heartbeat import Heartbeat, read_heartbeat
+from pipelines.ledger import num_votes, vote_files
+from pipelines.ledger_index import LedgerIndex
+from pipelines.progress import Watch, watched
 from pipelines.recipe import Run
+from pipelines.tally import Tally
+from pipelines.unit_tracker import UnitTracker
+from pipelines.vote_rows import read_all_votes
 
 Cast = Callable[..., Any]
 LABELS = dict.fromkeys(("digits_0003", "digits_0005", "digits_0009"), 0)
@@ -20,21 +27,35 @@ def run(run_of: Callable[..., Run]) -> Run:
     return run_of()
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path)
+
+
+def new_tally(store: Store, run: Run, labels: dict[str, int]) -> Tally:
+    return Tally(store, run, labels, LedgerIndex(store, run.sigma))
+
+
+def labels_of(run: Run) -> dict[str, int]:
+    entries = run.data.source.entries()[:3]
+    return {entry.key: entry.label for entry in entries}
+
+
 def test_a_tally_grows_with_the_votes_and_ends_with_all_images(
-    run: Run, cast: Cast, tmp_path: Path
+    run: Run, cast: Cast, store: Store, tmp_path: Path
 ) -> None:
     labels = {e.key: e.label for e in cast(run, tmp_path, {"clean": 1, "select": 1})}
-    store = open_store(tmp_path)
-    tally = Tally(store, run, labels)
-
-    tally.look()
+    tally = new_tally(store, run, {})
     assert (tally.num_votes, tally.num_images) == (3 * 11, 0)
+    tally = new_tally(store, run, labels)
+    before = vote_files(store, run.sigma)
+    tally.take(before)  # as if they had just come, to certify them below
 
     cast(run, tmp_path)
-    tally.look()
-    tally.look()
-    votes = read_ledger(store, run.sigma).votes
-    assert (tally.num_votes, tally.num_images) == (num_votes(votes), 3)
+    tally.take([n for n in vote_files(store, run.sigma) if n not in before])
+
+    votes = read_all_votes(store, run.sigma).rows
+    assert (tally.num_votes - 3 * 11, tally.num_images) == (num_votes(votes, 10), 3)
     certificates = certify_votes(votes, labels, run).to_pylist()
     right = sum(
         row["guessed_class"] == row["label"] and not row["abstained"]
@@ -43,52 +64,89 @@ def test_a_tally_grows_with_the_votes_and_ends_with_all_images(
     assert tally.certified_percent == pytest.approx(100 * right / 3)
 
 
-def test_votes_of_predictions_make_no_image_certified(
-    run: Run, cast: Cast, tmp_path: Path
+def test_a_tally_begins_with_the_images_that_are_done(
+    run: Run, cast: Cast, store: Store, tmp_path: Path
 ) -> None:
-    labels = {e.key: e.label for e in cast(run, tmp_path, {"predict": 4})}
-    tally = Tally(open_store(tmp_path), run, labels)
+    labels = {e.key: e.label for e in cast(run, tmp_path)}
 
-    tally.look()
+    tally = new_tally(store, run, labels)
+
+    assert (tally.num_votes, tally.num_images) == (3 * 31, 3)
+    assert tally.certified_percent == 0.0
+
+
+def test_votes_of_predictions_make_no_image_certified(
+    run: Run, cast: Cast, store: Store, tmp_path: Path
+) -> None:
+    tally = new_tally(store, run, labels_of(run))
+    cast(run, tmp_path, {"predict": 4})
+
+    tally.take(vote_files(store, run.sigma))
 
     assert (tally.num_votes, tally.num_images) == (3 * 40, 0)
 
 
 def test_images_that_are_not_asked_for_are_not_counted(
-    run: Run, cast: Cast, tmp_path: Path
+    run: Run, cast: Cast, store: Store, tmp_path: Path
 ) -> None:
-    first, *_ = cast(run, tmp_path)
-    tally = Tally(open_store(tmp_path), run, {first.key: first.label})
+    first = dict(list(labels_of(run).items())[:1])
+    tally = new_tally(store, run, first)
+    cast(run, tmp_path)
 
-    tally.look()
+    tally.take(vote_files(store, run.sigma))
 
     assert tally.num_images == 1
 
 
-def test_no_votes_are_no_percent(run: Run, tmp_path: Path) -> None:
-    tally = Tally(open_store(tmp_path), run, {})
+@pytest.fixture
+def watch(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Return the watch of a run without a cluster."""
+    monkeypatch.setattr(cluster, "nodes", lambda: ({"address": "here"},))
+    labels = labels_of(run)
+    return Watch(
+        run_id="abc",
+        store=store,
+        run=run,
+        num_images=3,
+        votes_wanted=3 * 31,
+        tally=new_tally(store, run, labels),
+        tell=ToObject(UnitTracker(3, 10**6)),
+    )
 
-    tally.look()
 
-    assert (tally.num_votes, tally.certified_percent) == (0, 0.0)
+def last_beat(store: Store) -> Heartbeat:
+    beat = read_heartbeat(store)
+    assert beat is not None
+    return beat
 
 
-def test_the_last_line_says_where_the_votes_ended(
-    run: Run, cast: Cast, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_the_last_line_and_the_last_heartbeat_say_where_the_votes_ended(
+    cast: Cast, watch: Watch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pipelines.progress")
-    keys = [entry.key for entry in run.data.source.entries()[:3]]
-    labels = dict.fromkeys(keys, 0)
+    run, store = watch.run, watch.store
 
-    with watched(open_store(tmp_path), run, labels, 3 * 31) as tally:
+    with watched(watch):
+        assert last_beat(store).state == "running"
         cast(run, tmp_path)
+        for name in vote_files(store, run.sigma):
+            watch.tell("committed", name, 1)
 
-    assert tally.num_votes == 3 * 31
+    beat = last_beat(store)
     assert "sigma 0.25: 3/3 images, 93/93 votes" in caplog.text
+    assert (beat.state, beat.votes, beat.images_done) == ("voted", 93, 3)
+    assert beat.nodes == ({"address": "here"},)
 
 
-def test_the_watcher_ends_when_the_work_fails(run: Run, tmp_path: Path) -> None:
-    store = open_store(tmp_path)
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(RuntimeError("lost"), "failed"), (KeyboardInterrupt(), "stopped")],
+)
+def test_the_watcher_ends_with_the_work_and_says_how(
+    watch: Watch, store: Store, error: BaseException, state: str
+) -> None:
+    with pytest.raises(type(error)), watched(watch):
+        raise error
 
-    with pytest.raises(RuntimeError, match="lost"), watched(store, run, LABELS, 1):
-        raise RuntimeError("lost")
+    assert last_beat(store).state == state
+    assert last_beat(store).reason == str(error)

@@ -10,11 +10,13 @@ import pytest
 
 from infra.object_store import open_store
 from infra.tables import from_bytes, to_bytes
-from pipelines.ledger import read_ledger
+from pipelines.certify_stage import certify_here
+from pipelines.compact import compact
+from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import resolved_yaml
-from pipelines.rebuild import rebuild, stored_recipe
+from pipelines.rebuild import rebuild, stored_indexes, stored_recipe
 from pipelines.recipe import Recipe
-from pipelines.results import certificates_of, curve_of, write_results
+from pipelines.results import curves_of, write_results
 
 Cast = Callable[..., Any]
 SETTINGS = ("sigma=[0.25, 0.5]", "local.sigma={per_sigma: {0.25: 0.12, 0.5: 0.2}}")
@@ -23,16 +25,18 @@ SETTINGS = ("sigma=[0.25, 0.5]", "local.sigma={per_sigma: {0.25: 0.12, 0.5: 0.2}
 @pytest.fixture
 def finished(recipe_of: Callable[..., Recipe], cast: Cast, tmp_path: Path) -> Path:
     """Return an OUT with votes, recipe, certificates and report."""
-    out, recipe = tmp_path / "small", recipe_of(*SETTINGS)
+    return certified(recipe_of(*SETTINGS), cast, tmp_path / "small")
+
+
+def certified(recipe: Recipe, cast: Cast, out: Path) -> Path:
     store = open_store(out)
-    curves = []
+    found = []
     for run in recipe.runs:
         labels = {entry.key: entry.label for entry in cast(run, out)}
-        ledger = read_ledger(store, run.sigma)
-        certificates = certificates_of(ledger, labels, run)
-        curves.append(curve_of("small", run, certificates, ledger))
+        index = LedgerIndex(store, run.sigma)
+        found.append(certify_here(store, run, index, labels))
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
-    write_results(store, recipe, curves)
+    write_results(store, recipe, curves_of(store, "small", found))
     return out
 
 
@@ -63,10 +67,37 @@ def test_votes_alone_give_every_file_again_byte_for_byte(finished: Path) -> None
 
 def test_votes_alone_know_their_recipe(finished: Path) -> None:
     store = open_store(finished)
-    runs = stored_recipe(store, []).runs
+    indexes = stored_indexes(store)
+    runs = stored_recipe(store, indexes, []).runs
     store.local_path.joinpath("recipe.yaml").unlink()  # type: ignore[union-attr]
 
-    assert stored_recipe(store, []).runs == runs
+    assert stored_recipe(store, indexes, []).runs == runs
+
+
+def test_merged_votes_give_every_file_again_byte_for_byte(finished: Path) -> None:
+    before = contents(finished)
+    forget_all_but_votes(finished)
+    compact(str(finished))
+
+    rebuild([str(finished)], [], None)
+
+    assert contents(finished) == before
+    assert len(list((finished / "votes").rglob("*.parquet"))) == 2
+
+
+def test_images_with_votes_for_predictions_alone_are_not_certified(
+    finished: Path, cast: Cast, recipe_of: Callable[..., Recipe]
+) -> None:
+    before = contents(finished)
+    more = recipe_of(*SETTINGS, "data.subset=first:5")
+    for run in more.runs:
+        cast(run, finished, {"predict": 1})
+
+    rebuild([str(finished)], [], None)
+
+    certificates = pq.read_table(finished / "certificates.parquet")
+    assert contents(finished)["certificates.parquet"] == before["certificates.parquet"]
+    assert len(certificates) == 2 * 3
 
 
 def test_rebuilding_twice_changes_nothing(finished: Path) -> None:
@@ -123,16 +154,6 @@ def test_images_asked_for_whose_votes_are_missing_have_radius_0(
     assert [(row["radius"], row["reason"]) for row in lost] == [(0.0, "incomplete")] * 2
     assert manifest["runs"][0]["images_asked_for"] == 4
     assert manifest["runs"][0]["images_done"] == 3
-
-
-def test_every_claim_read_off_the_same_votes_is_listed(finished: Path) -> None:
-    rebuild([str(finished)], [], None)
-    rebuild([str(finished)], ["sampling.failure_probability=0.01"], None)
-    rebuild([str(finished)], ["sampling.failure_probability=0.01"], None)
-
-    manifest = json.loads((finished / "manifest.json").read_text())
-    claims = manifest["runs"][0]["claims"]
-    assert [claim["failure_probability"] for claim in claims] == [0.001, 0.01]
 
 
 def test_other_images_are_not_a_matter_of_report(finished: Path) -> None:

@@ -9,19 +9,23 @@ import pytest
 import torch
 from PIL import Image
 
+from infra.object_store import open_store
 from pipelines.certificates import blocks_of
 from pipelines.decode import DecodeUnits
-from pipelines.ledger import VOTES, num_votes
+from pipelines.ledger import VOTES, vote_metadata
 from pipelines.recipe import Run
+from pipelines.set_aside import SetAside
 from pipelines.stages import (
     CountStage,
     FusedStage,
     OpStage,
     SplitUnits,
     ops_of,
+    unpacked,
     vote_table,
 )
-from pipelines.units import Unit, missing_jobs
+from pipelines.units import Job, Unit, missing_jobs, nothing_voted
+from pipelines.vote_rows import read_all_votes
 from pipelines.worker import WorkerSettings, load_weights
 
 SettingsOf = Callable[[Run], WorkerSettings]
@@ -48,28 +52,59 @@ def ragged(run_of: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
     return lambda *more: run_of(*settings, *more)
 
 
-def payload(run: Run, tmp_path: Path) -> bytes:
-    entries = run.data.source.entries()[:4]
-    unit = Unit(tuple(missing_jobs(entries, blocks_of(run), set())))
-    decode = DecodeUnits(run.data.source, run, str(tmp_path / "out"), {})
-    return decode({"unit": [pickle.dumps(unit)]})["unit"][0]
+class Bench:
+    """A run's stages in this process, over its first four images."""
+
+    def __init__(self, run: Run, settings: WorkerSettings, aside: SetAside) -> None:
+        self.run, self.settings, self.aside = run, settings, aside
+        self.decode = DecodeUnits(run.data.source, run, aside)
+
+    def jobs(self) -> list[Job]:
+        entries = self.run.data.source.entries()[:4]
+        return list(missing_jobs(nothing_voted(entries, blocks_of(self.run))))
+
+    def fused(self, *units: Unit) -> pa.Table:
+        """Send units, or all as one, through the fused stage."""
+        stage = FusedStage(self.run, self.settings, self.aside)
+        units = units or (Unit(tuple(self.jobs())),)
+        payloads = [self.decode({"unit": [pickle.dumps(unit)]}) for unit in units]
+        rows = [row for payload in payloads for row in payload]
+        votes = stage({"unit": [payload for row in rows for payload in row["unit"]]})
+        return pa.concat_tables(unpacked(row["votes"][0]) for row in votes)
+
+    def noisy(self) -> list[dict[str, Any]]:
+        """Return what adding noise makes of the rows."""
+        stage = OpStage(ops_of(self.run)[0], self.settings, self.aside)
+        return [made for part in self.rows() for made in stage(part)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        (payload,) = self.decode({"unit": [pickle.dumps(Unit(tuple(self.jobs())))]})
+        return list(SplitUnits(self.run)(payload))
+
+    def staged(self, order: Sequence[int] | None = None) -> pa.Table:
+        """Send the rows through the stages in one batch, in the given order."""
+        rows = [
+            {name: column[row] for name, column in part.items()}
+            for part in self.rows()
+            for row in range(len(part["block"]))
+        ]
+        batch: Any = as_ray_does(rows if order is None else [rows[i] for i in order])
+        *stages, count = ops_of(self.run)
+        for op in stages:
+            (batch,) = OpStage(op, self.settings, self.aside)(batch)
+            assert set(op.writes) <= set(batch)
+        (row,) = CountStage(count, self.settings, self.aside)(batch)
+        return unpacked(row["votes"][0])
 
 
-def staged(
-    run: Run, settings: WorkerSettings, unit: bytes, order: Sequence[int]
-) -> Any:
-    """Send a unit through the stages, its rows in one batch of the given order."""
-    rows = [
-        {name: column[row] for name, column in part.items()}
-        for part in SplitUnits(run)({"unit": [unit]})
-        for row in range(len(part["block"]))
-    ]
-    batch: Any = as_ray_does([rows[index] for index in order])
-    *stages, count = ops_of(run)
-    for op in stages:
-        batch = OpStage(op, settings)(batch)
-        assert set(op.writes) <= set(batch)
-    return CountStage(count, settings)(batch)
+@pytest.fixture
+def bench(
+    settings_of: SettingsOf, aside_of: Callable[..., SetAside], tmp_path: Path
+) -> Callable[[Run], Bench]:
+    """Return what sets a run's stages up."""
+    facts = vote_metadata({}, {}, "four")
+    out = tmp_path / "out"
+    return lambda run: Bench(run, settings_of(run), aside_of(run, out, facts))
 
 
 def as_ray_does(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -94,20 +129,18 @@ def same(one: pa.Table, other: pa.Table) -> bool:
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_staged_plan_votes_as_the_fused_one(
     ragged: Callable[..., Run],
-    settings_of: SettingsOf,
-    tmp_path: Path,
+    bench: Callable[[Run], Bench],
     *,
     noise: str,
     mixed: bool,
 ) -> None:
-    run = ragged(f"local.noise={noise}")
-    unit = payload(run, tmp_path)
-    fused = FusedStage(run, settings_of(run))({"unit": [unit]})
+    stages = bench(ragged(f"local.noise={noise}"))
+    fused = stages.fused()
     order = np.arange(len(fused))
     if mixed:  # clean rows among noisy ones, images and shapes in any order
         order = np.random.default_rng(1).permutation(order)
 
-    votes = staged(run, settings_of(run), unit, order.tolist())
+    votes = stages.staged(order.tolist())
 
     assert same(votes, fused)
     assert votes.schema == fused.schema == VOTES
@@ -115,53 +148,61 @@ def test_the_staged_plan_votes_as_the_fused_one(
 
 
 def test_every_copy_votes_once(
-    run_of: Callable[..., Run], settings_of: SettingsOf, tmp_path: Path
+    run_of: Callable[..., Run], bench: Callable[[Run], Bench]
 ) -> None:
-    run = run_of()
+    votes = bench(run_of()).fused()
 
-    votes = FusedStage(run, settings_of(run))({"unit": [payload(run, tmp_path)]})
-
-    assert num_votes(votes) == 4 * 31
-    assert num_votes(votes, "clean") == 4
+    copies = {"clean": 1, "select": 10, "estimate": 10}
+    for row in votes.to_pylist():
+        valid = sum(entry["count"] for entry in row["counts"])
+        assert valid + row["invalid"] == copies[row["stream"]]
+    assert len(votes) == 4 * 4
     assert votes["failure"].null_count == len(votes)
 
 
 @pytest.mark.parametrize("batch", [3, 10, 64])
 def test_votes_do_not_depend_on_how_units_and_batches_are_cut(
-    run_of: Callable[..., Run], settings_of: SettingsOf, tmp_path: Path, batch: int
+    run_of: Callable[..., Run], bench: Callable[[Run], Bench], batch: int
 ) -> None:
-    run = run_of(f"batch={batch}")
-    whole = FusedStage(run_of(), settings_of(run_of()))
-    together = whole({"unit": [payload(run_of(), tmp_path)]})
-    entries = run.data.source.entries()[:4]
-    jobs = missing_jobs(entries, blocks_of(run), set())
-    decode = DecodeUnits(run.data.source, run, str(tmp_path), {})
-    units = [pickle.dumps(Unit((job,))) for job in reversed(jobs)]
+    stages = bench(run_of(f"batch={batch}"))
+    units = [Unit((job,)) for job in reversed(stages.jobs())]
 
-    alone = FusedStage(run, settings_of(run))(decode({"unit": units}))
-
-    assert same(alone, together)
+    assert same(stages.fused(*units), bench(run_of()).fused())
 
 
 def test_another_seed_votes_on_other_noise(
-    run_of: Callable[..., Run], settings_of: SettingsOf, tmp_path: Path
+    run_of: Callable[..., Run], bench: Callable[[Run], Bench]
 ) -> None:
-    images = []
-    for seed in (0, 1):
-        run = run_of(f"seed={seed}")
-        add_noise = OpStage(ops_of(run)[0], settings_of(run))
-        parts = list(SplitUnits(run)({"unit": [payload(run, tmp_path)]}))
-        images.append(add_noise(parts[1])["noisy"])  # type: ignore[index]
+    images = [bench(run_of(f"seed={seed}")).noisy()[1]["noisy"] for seed in (0, 1)]
 
     assert not np.isclose(images[0], images[1]).any(axis=(1, 2, 3, 4)).all()
 
 
 def test_an_empty_unit_has_no_votes(
-    run_of: Callable[..., Run], settings_of: SettingsOf
+    run_of: Callable[..., Run], bench: Callable[[Run], Bench]
 ) -> None:
-    nothing = pickle.dumps((Unit(()), {}, {}))
+    assert len(bench(run_of()).fused(Unit(()))) == 0
 
-    assert len(FusedStage(run_of(), settings_of(run_of()))({"unit": [nothing]})) == 0
+
+@pytest.mark.parametrize("plan", ["fused", "staged"])
+def test_an_image_that_is_condemned_gets_failed_blocks_and_the_others_votes(
+    run_of: Callable[..., Run], bench: Callable[[Run], Bench], plan: str
+) -> None:
+    stages = bench(run_of())
+    whole = stages.fused()
+    deadly = whole["image_key"][0].as_py()
+    for _ in range(4):  # its worker dies three times, and it is begun again
+        stages.aside.attempts.tell("begin", "x", "fused", [deadly], "here", 1)
+
+    votes = stages.fused() if plan == "fused" else stages.staged()
+
+    kept = whole.filter([key.as_py() != deadly for key in whole["image_key"]])
+    failed = read_all_votes(open_store(stages.aside.out), 0.25).rows
+    assert same(votes, kept)
+    assert set(failed["image_key"].to_pylist()) == {deadly}
+    assert len(failed) == len(whole) - len(kept)
+    assert sum(failed["invalid"].to_pylist()) == 31
+    assert "died 3 times in stage fused" in failed["failure"][0].as_py()
 
 
 def test_device_time_is_shared_out_by_copies() -> None:
@@ -186,13 +227,12 @@ def test_device_time_is_shared_out_by_copies() -> None:
 
 
 def test_a_worker_refuses_weights_other_than_the_drivers(
-    run_of: Callable[..., Run], settings_of: SettingsOf, tmp_path: Path
+    run_of: Callable[..., Run], bench: Callable[[Run], Bench], tmp_path: Path
 ) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "w.pt")
     weights = f"{{path: {tmp_path / 'w.pt'}, sha256: '1234'}}"
-    run = run_of(f"classifier.weights={weights}")
 
     with pytest.raises(ValueError, match=r"sha256 1234; .* Copy the driver's file"):
-        FusedStage(run, settings_of(run))
+        bench(run_of(f"classifier.weights={weights}")).fused()
     with pytest.raises(ValueError, match="needs weights in a file"):
         load_weights(run_of().classifier.weights)

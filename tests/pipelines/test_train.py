@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.train import _discard_torn, cache_folder
+from infra import cluster
+from infra.cluster import Capacity
+from pipelines.train import _discard_torn, cache_folder, train
+from pipelines.train_recipe import load_train_recipe
 
 
 def test_the_cache_is_where_the_environment_says(
@@ -31,3 +34,16 @@ def test_torn_notes_of_a_killed_run_are_discarded_and_whole_ones_kept(
     _discard_torn(run)
 
     assert run.exists() == kept
+
+
+def test_a_training_that_would_wait_for_workers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_cores = Capacity((2.0,), (0.0,), (1e9,))
+    monkeypatch.setattr(cluster, "start", lambda _address: False)
+    monkeypatch.setattr(cluster, "capacity", lambda: two_cores)
+    recipe = load_train_recipe("train_digits_ddpm", ["workers.num_workers=4"])
+
+    with pytest.raises(ValueError, match=r"4 workers all at once.* has room for 2"):
+        train(recipe, tmp_path)
+    assert not (tmp_path / "unfinished").exists()

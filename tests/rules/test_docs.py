@@ -7,7 +7,10 @@ import pytest
 from pipelines.recipe_file import packaged_recipes
 
 OF_RECIPES = {"certify", "predict", "train", "doctor"}
-VERBS = OF_RECIPES | {"report", "inspect", "convert", "ingest", "import"}
+VERBS = OF_RECIPES | {
+    *("report", "inspect", "convert", "ingest", "import"),
+    *("status", "compact", "verify"),
+}
 COMMAND = re.compile(r"\bdiffsmooth (\w+)(?: +([\w./-]+))?")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)

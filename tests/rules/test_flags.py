@@ -16,6 +16,9 @@ FLAGS = {
     "convert": ["--out", "--set", "-v"],
     "ingest": ["--layout", "--out", "--set", "-v"],
     "import": ["--out", "--set", "-v"],
+    "status": ["-v"],
+    "compact": ["-v"],
+    "verify": ["--recompute", "-v"],
 }
 
 

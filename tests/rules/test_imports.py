@@ -13,7 +13,7 @@ OURS = {
 """Which of our packages each may import."""
 
 ONLY_IN = {
-    "ray": ("pipelines/", "tune/", "infra/cluster.py"),
+    "ray": ("pipelines/", "tune/", "infra/cluster.py", "infra/meters.py"),
     "diffusers": ("ops/purify/", "ops/classify/"),
     "timm": ("ops/purify/", "ops/classify/"),
     "s3fs": ("infra/s3_clients.py",),

@@ -1,0 +1,93 @@
+"""The votes of an OUT counted anew, with what it says of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from infra.object_store import Store
+from infra.tables import from_bytes
+from ops.certify.fixed import Fixed
+from pipelines.certify_stage import Certified, certify_here
+from pipelines.imported import manifest_of
+from pipelines.ledger import folder
+from pipelines.ledger_index import LedgerIndex
+from pipelines.rebuild import Indexes, stored_indexes, stored_recipe
+from pipelines.recipe import Recipe, Run
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What an OUT's votes give, made anew, and what was stored of it."""
+
+    store: Store
+    recipe: Recipe
+    """With the numbers under which the certificates were made."""
+
+    indexes: Indexes
+    """Of the votes of every sigma, by folder."""
+
+    asked: pa.Table
+    """The images asked for: ``image_key``, ``label``, ``sha256``."""
+
+    found: tuple[Certified, ...]
+    """Certificates made anew, one sigma each."""
+
+    manifest: Mapping
+    """Of OUT; empty if there is none."""
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """True class by key of the images asked for."""
+        columns = (self.asked[name].to_pylist() for name in ("image_key", "label"))
+        return dict(zip(*columns, strict=True))
+
+
+def recount(store: Store) -> Recount:
+    """Certify the images of an OUT anew from its votes, group by group.
+
+    Args:
+        store: of OUT, whose vote files are whole.
+
+    Raises:
+        ValueError: the recipe, the list of images or the manifest is broken.
+        FileNotFoundError: there is no list of images.
+    """
+    indexes, manifest = stored_indexes(store), _manifest(store)
+    recipe = _as_analysed(stored_recipe(store, indexes, []), manifest)
+    place = f"{store.url}/images.parquet"
+    asked, _ = from_bytes(store.read("images.parquet"), place)
+    columns = (asked[name].to_pylist() for name in ("image_key", "label"))
+    labels = dict(zip(*columns, strict=True))
+    found = []
+    for run in recipe.runs:
+        index = indexes.get(folder(run.sigma)) or LedgerIndex(store, run.sigma)
+        found.append(certify_here(store, run, index, labels))
+    return Recount(store, recipe, indexes, asked, tuple(found), manifest)
+
+
+def _manifest(store: Store) -> Mapping:
+    try:
+        return manifest_of(store)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"verify needs a manifest it can read; {store.url}/manifest.json has "
+            f"{error}. Run diffsmooth report, which writes it anew."
+        ) from error
+
+
+def _as_analysed(recipe: Recipe, manifest: Mapping) -> Recipe:
+    """Return a recipe with the numbers that were last claimed; they may be others."""
+    claimed = {f["sigma"]: f["analysis"] for f in manifest.get("runs", [])}
+    runs = tuple(_with_claim(run, claimed.get(run.sigma, {})) for run in recipe.runs)
+    return recipe.model_copy(update={"runs": runs})
+
+
+def _with_claim(run: Run, claim: Mapping) -> Run:
+    numbers = ("num_select", "num_estimate", "failure_probability")
+    told = {name: claim[name] for name in numbers if name in claim}
+    sampling = {**run.sampling.model_dump(), **told}
+    more = {"rule": Fixed.model_validate(claim["rule"])} if "rule" in claim else {}
+    sampled = type(run.sampling).model_validate(sampling)
+    return run.model_copy(update={"sampling": sampled, **more})

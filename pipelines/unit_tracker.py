@@ -1,0 +1,196 @@
+"""Who works on what, who died of it, and how much more may be begun.
+
+One per run, as a Ray actor that takes no core. It holds nothing that a certificate
+needs: if it is lost, work goes on, and only the count of deaths begins anew.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of a stage that has begun and not ended."""
+
+    stage: str
+    images: tuple[str, ...]
+    """Keys of the images it works on."""
+
+    node: str
+    """Identifier of the node."""
+
+    pid: int
+    """Of the worker."""
+
+    since: float
+    """Seconds since the epoch."""
+
+    def told(self) -> str:
+        """Return the attempt as words."""
+        more = f" and {len(self.images) - 3} more" if len(self.images) > 3 else ""
+        images = ", ".join(self.images[:3])
+        minutes = (time.time() - self.since) / 60
+        return (
+            f"{self.stage} of {images}{more} on node {self.node[:8]}, process "
+            f"{self.pid}, for {minutes:.1f} min"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a stage is told before it begins a call."""
+
+    alone: bool
+    """Whether each image is to be a call of its own: one of them may be deadly."""
+
+    condemned: Mapping[str, str]
+    """Images that are not to be tried again, with the reason."""
+
+    hopeless: str | None
+    """Why going on is pointless: images were set aside, and no call ever ended."""
+
+    again: bool = False
+    """Whether a worker died of this call before."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What a driver is told now and then."""
+
+    names: tuple[str, ...]
+    """Vote files that were committed since it asked last."""
+
+    in_flight: tuple[Attempt, ...]
+    num_retries: int
+    condemned: Mapping[str, str]
+
+
+class UnitTracker:
+    """Counts attempts and what is under way; a call that begins twice died once."""
+
+    def __init__(
+        self,
+        attempts: int,
+        room: int,
+        is_alive: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Start with nothing under way.
+
+        Args:
+            attempts: deaths of its worker after which an image is set aside.
+            room: blocks that may be under way at once.
+            is_alive: whether a node still lives; ``None`` asks Ray. Whoever dies with
+                its node did not die of an image.
+        """
+        self._attempts, self._room = attempts, room
+        self._is_alive = is_alive or _node_is_alive
+        self._running: dict[str, Attempt] = {}
+        self._errors: dict[str, str] = {}
+        self._deaths: dict[str, int] = {}
+        self._suspects: set[str] = set()
+        self._condemned: dict[str, str] = {}
+        self._emitted: dict[int, int] = {}
+        self._names: set[str] = set()
+        self._fresh: list[str] = []
+        self._under_way = 0
+        self._num_ended = 0
+        self._num_retries = 0
+
+    def may_emit(self, wave: int, number: int, blocks: int) -> bool:
+        """Return whether a unit may be begun now, and count it if so.
+
+        Args:
+            wave: the unit's.
+            number: of the unit in its wave, from 0; a wave that is planned anew after
+                its worker died comes with the same numbers.
+            blocks: in the unit.
+        """
+        if number < self._emitted.get(wave, 0):
+            return True
+        if self._under_way > 0 and self._under_way + blocks > self._room:
+            return False
+        self._emitted[wave] = number + 1
+        self._under_way += blocks
+        return True
+
+    def begin(
+        self, call: str, stage: str, images: Sequence[str], node: str, pid: int
+    ) -> Verdict:
+        """Take notice that a call is about to begin, and say how.
+
+        Args:
+            call: names the call, the same when Ray repeats it.
+            stage: that makes it.
+            images: keys of those it works on.
+            node: identifier of the node.
+            pid: of the worker.
+        """
+        earlier = self._running.pop(call, None)
+        if earlier is not None:
+            self._died(earlier, self._errors.pop(call, None))
+        condemned = {k: self._condemned[k] for k in images if k in self._condemned}
+        rest = tuple(key for key in images if key not in condemned)
+        alone = len(rest) > 1 and not self._suspects.isdisjoint(rest)
+        if rest and not alone:
+            self._running[call] = Attempt(stage, rest, node, pid, time.time())
+        return Verdict(alone, condemned, self._hopeless(), earlier is not None)
+
+    def end(self, call: str) -> None:
+        """Take notice that a call has ended well."""
+        attempt = self._running.pop(call, None)
+        self._num_ended += 1
+        if attempt is not None and len(attempt.images) == 1:
+            self._deaths.pop(attempt.images[0], None)
+            self._suspects.discard(attempt.images[0])
+
+    def failed(self, call: str, error: str) -> None:
+        """Take notice of what a call raised just before its worker ended itself."""
+        self._errors[call] = error
+
+    def committed(self, name: str, blocks: int) -> None:
+        """Take notice that blocks are in the ledger, for good or as failed.
+
+        Args:
+            name: of the vote file; told again it changes nothing.
+            blocks: in the file.
+        """
+        if name not in self._names:
+            self._names.add(name)
+            self._fresh.append(name)
+            self._under_way -= blocks
+
+    def news(self) -> News:
+        """Return what has happened; names only once."""
+        names, self._fresh = tuple(self._fresh), []
+        in_flight = sorted(self._running.values(), key=lambda one: one.since)
+        return News(names, tuple(in_flight), self._num_retries, dict(self._condemned))
+
+    def _hopeless(self) -> str | None:
+        if self._num_ended or len(self._condemned) < self._attempts:
+            return None
+        key, reason = next(iter(self._condemned.items()))
+        return f"{key}: {reason}"
+
+    def _died(self, attempt: Attempt, error: str | None) -> None:
+        self._num_retries += 1
+        if not self._is_alive(attempt.node):
+            return
+        if len(attempt.images) > 1:
+            self._suspects.update(attempt.images)
+            return
+        for key in attempt.images:
+            self._deaths[key] = self._deaths.get(key, 0) + 1
+            if self._deaths[key] >= self._attempts:
+                last = f"; last: {error}" if error else ""
+                self._condemned[key] = (
+                    f"its worker died {self._deaths[key]} times in stage "
+                    f"{attempt.stage}{last}"
+                )
+
+
+def _node_is_alive(node: str) -> bool:
+    # Deferred: whoever tests the rules needs no Ray.
+    import ray
+
+    return any(found["NodeID"] == node and found["Alive"] for found in ray.nodes())

@@ -1,0 +1,119 @@
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from infra.object_store import Store, open_store
+from infra.tables import to_bytes
+from pipelines.heartbeat import (
+    SILENCE_SECONDS,
+    Heartbeat,
+    read_heartbeat,
+    write_heartbeat,
+)
+from pipelines.prepare import resolved_yaml
+from pipelines.recipe import Recipe
+from pipelines.status import status
+
+Cast = Callable[..., Any]
+BEAT = Heartbeat(
+    run="abc",
+    state="running",
+    sigma=0.25,
+    images=3,
+    images_done=1,
+    votes=60,
+    votes_wanted=93,
+    votes_per_second=3.0,
+    retries=2,
+    set_aside={"digits_0001": "its worker died 3 times"},
+    in_flight=("fused of a on node 1",),
+    nodes=({"address": "10.0.0.1", "cpus": 8.0, "gpus": 1.0},),
+    host="head",
+    pid=7,
+)
+
+
+@pytest.fixture
+def store(recipe_of: Callable[..., Recipe], cast: Cast, tmp_path: Path) -> Store:
+    """Return an OUT of three images, of which one has all its votes."""
+    recipe = recipe_of()
+    store = open_store(tmp_path / "out")
+    store.write("recipe.yaml", resolved_yaml(recipe).encode())
+    entries = cast(recipe_of("data.subset=first:3").runs[0], tmp_path / "none")
+    keys = pa.table({"image_key": [entry.key for entry in entries]})
+    store.write("images.parquet", to_bytes(keys, {}))
+    cast(recipe_of("data.subset=first:1").runs[0], tmp_path / "out")
+    cast(recipe.runs[0], tmp_path / "out", {"clean": 1})
+    return store
+
+
+def said(store: Store) -> str:
+    return "\n".join(status(store.url).lines())
+
+
+def test_without_a_driver_it_counts_what_the_ledger_holds(store: Store) -> None:
+    (standing,) = status(store.url).standings
+
+    assert (standing.images, standing.images_done) == (3, 1)
+    assert (standing.votes, standing.votes_wanted) == (31 + 1 + 1, 93)
+    assert "1/3 images, 33/93 votes" in said(store)
+    assert "not running; certify again continues it" in said(store)
+
+
+def test_while_a_driver_is_heard_of_it_says_rate_time_left_and_nodes(
+    store: Store,
+) -> None:
+    write_heartbeat(store, replace(BEAT, updated=time.time()))
+
+    text = said(store)
+
+    assert "running, process 7 on head" in text
+    assert "3 votes/s, 0 min 11 s left at this sigma" in text
+    assert "1: 10.0.0.1 (8 cores, 1 GPUs)" in text
+    assert "1 calls, 2 repeated" in text
+    assert "digits_0001: its worker died 3 times" in text
+    assert "1/3 images, 1 failed, 60/93 votes" in text
+
+
+def test_a_driver_that_fell_silent_is_lost_and_the_ledger_counts(store: Store) -> None:
+    write_heartbeat(store, replace(BEAT, updated=time.time() - 2 * SILENCE_SECONDS))
+
+    assert "lost: process 7 on head was last heard of" in said(store)
+    assert "1/3 images, 33/93 votes" in said(store)
+
+
+def test_a_driver_that_failed_says_why(store: Store) -> None:
+    beat = replace(BEAT, state="failed", reason="No room.", updated=time.time())
+    write_heartbeat(store, beat)
+
+    assert "failed, process 7 on head, heard of 0 s ago: No room." in said(store)
+
+
+def test_a_run_with_all_votes_is_done_once_it_is_certified(
+    store: Store, recipe_of: Callable[..., Recipe], cast: Cast, tmp_path: Path
+) -> None:
+    cast(recipe_of().runs[0], tmp_path / "out")
+    assert "voted; certify again for certificates" in said(store)
+    for name in ("certificates.parquet", "manifest.json"):
+        store.write(name, b"")
+
+    assert status(store.url).lines()[1] == "state        done"
+
+
+def test_a_heartbeat_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    assert read_heartbeat(store) is None
+
+    write_heartbeat(store, BEAT)
+
+    assert read_heartbeat(store) == BEAT
+
+
+def test_a_place_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="status needs an OUT"):
+        status(str(tmp_path))

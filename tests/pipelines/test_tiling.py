@@ -1,0 +1,171 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines.certificates import certify_votes, failures
+from pipelines.ledger import VOTES
+from pipelines.recipe import Run
+from pipelines.results import num_set_aside
+
+COUNTS = tuple[Mapping[int, int], int]
+"""Votes by class, and copies that voted for none."""
+
+
+def block(key: str, stream: str, index: int, votes: COUNTS, **changed: Any) -> dict:
+    counts, invalid = votes
+    fields = {
+        "sigma": 0.25,
+        "image_key": key,
+        "label": 3,
+        "stream": stream,
+        "block": index,
+        "counts": [{"class": c, "count": n} for c, n in sorted(counts.items())],
+        "invalid": invalid,
+        "seconds": 0.1,
+        "image_sha256": "aa",
+        "failure": None,
+        "conditions": "{}",
+    }
+    return fields | changed
+
+
+def image(key: str, estimate: COUNTS = ({3: 10}, 0), **changed: Any) -> list[dict]:
+    """Return the 4 blocks of an image of the small recipe: 1 + 10 + 20 copies."""
+    return [
+        block(key, "clean", 0, ({3: 1}, 0), **changed),
+        block(key, "select", 0, ({3: 10}, 0), **changed),
+        block(key, "estimate", 0, estimate, **changed),
+        block(key, "estimate", 1, estimate, **changed),
+    ]
+
+
+def table(rows: list[dict]) -> pa.Table:
+    return pa.Table.from_pylist(rows, VOTES)
+
+
+def only(certificates: pa.Table) -> dict[str, Any]:
+    (row,) = certificates.to_pylist()
+    return row
+
+
+@pytest.fixture
+def run(run_of: Callable[..., Run]) -> Run:
+    return run_of()
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_an_image_without_one_of_its_blocks_is_incomplete(
+    run: Run, missing: int
+) -> None:
+    rows = image("a")
+    del rows[missing]
+
+    found = only(certify_votes(table(rows), {"a": 3}, run))
+
+    assert found["reason"] == "incomplete"
+    assert (found["radius"], found["radius_two_sided"]) == (0, 0)
+    assert found["abstained"]
+
+
+def test_later_blocks_do_not_stand_in_for_missing_ones(run: Run) -> None:
+    rows = image("a")
+    rows[3]["block"] = 7
+
+    assert only(certify_votes(table(rows), {"a": 3}, run))["reason"] == "incomplete"
+
+
+def test_an_image_without_votes_is_there_and_incomplete(run: Run) -> None:
+    found = certify_votes(table(image("a")), {"b": 1, "a": 3}, run)
+
+    assert found["image_key"].to_pylist() == ["a", "b"]
+    assert found["reason"].to_pylist() == ["certified", "incomplete"]
+    assert found["radius"].to_pylist()[1] == 0
+    assert found["clean_class"].to_pylist() == [3, None]
+    assert num_set_aside(found) == 1
+
+
+def test_more_blocks_than_are_read_change_nothing(run: Run) -> None:
+    more = [
+        block("a", "estimate", 2, ({7: 10}, 0)),
+        block("a", "predict", 0, ({7: 9}, 1)),
+    ]
+
+    assert certify_votes(table(image("a") + more), {"a": 3}, run).equals(
+        certify_votes(table(image("a")), {"a": 3}, run)
+    )
+
+
+@pytest.mark.parametrize(
+    ("indexes", "is_whole"),
+    [
+        ([0, 1], True),
+        ([0, 1, 2, -1], True),
+        ([0, -1], False),
+        ([-1, -2], False),
+        ([0, 0], False),
+        ([1, 1], False),
+        ([0, 1, 1], False),
+        ([0, 0, 1, 1], False),
+        ([1, 2], False),
+        ([0], False),
+    ],
+)
+def test_only_the_blocks_that_are_read_each_once_make_a_certificate(
+    run: Run, indexes: list[int], is_whole: bool
+) -> None:
+    estimate = [block("a", "estimate", index, ({3: 10}, 0)) for index in indexes]
+    votes = table(image("a")[:2] + estimate)
+
+    found = only(certify_votes(votes, {"a": 3}, run))
+
+    assert found["reason"] == ("certified" if is_whole else "incomplete")
+    assert (found["radius"] > 0) == is_whole
+    assert found["num_draws"] == 20
+    assert found["num_votes"] == (20 if is_whole else 0)
+
+
+@pytest.mark.parametrize("stream", ["select", "clean", "predict"])
+def test_a_block_of_another_stream_stands_in_for_none(run: Run, stream: str) -> None:
+    rows = image("a")
+    rows[3]["stream"] = stream
+
+    assert only(certify_votes(table(rows), {"a": 3}, run))["reason"] == "incomplete"
+
+
+def test_a_failure_beyond_the_blocks_that_are_read_is_no_reason(run: Run) -> None:
+    lost = {"failure": "Image 'a' is broken."}
+    beyond = [
+        block("a", "estimate", 2, ({}, 10), **lost),
+        block("a", "select", 1, ({}, 10), **lost),
+        block("a", "estimate", -1, ({}, 10), **lost),
+        block("a", "predict", 0, ({}, 10), **lost),
+    ]
+
+    assert certify_votes(table(image("a") + beyond), {"a": 3}, run).equals(
+        certify_votes(table(image("a")), {"a": 3}, run)
+    )
+
+
+def test_a_failure_among_the_blocks_that_are_read_is_the_reason(run: Run) -> None:
+    rows = image("a")
+    rows[3] |= {"counts": [], "invalid": 10, "failure": "Its worker died."}
+
+    found = only(certify_votes(table(rows), {"a": 3}, run))
+
+    assert found["reason"] == "Its worker died."
+    assert (found["num_votes"], found["num_draws"], found["invalid"]) == (10, 20, 10)
+
+
+def test_of_several_reasons_it_is_the_same_in_any_order(run: Run) -> None:
+    reasons = ["worker died", "broken", "out of memory"]
+    rows = [
+        block("a", "estimate", i, ({}, 10), failure=reason)
+        for i, reason in enumerate(reasons)
+    ]
+
+    assert failures(table(rows), {"estimate": 3}) == {"a": "broken"}
+    assert failures(table(rows[::-1]), {"estimate": 3}) == {"a": "broken"}
+    assert failures(table(rows), {"estimate": 1}) == {"a": "worker died"}
+    assert failures(table([]), {"estimate": 1}) == {}

@@ -1,0 +1,143 @@
+from collections.abc import Callable
+
+import pytest
+
+from pipelines.unit_tracker import UnitTracker, Verdict
+
+Begin = Callable[..., Verdict]
+
+
+@pytest.fixture
+def tracker() -> UnitTracker:
+    return UnitTracker(3, 10, is_alive=lambda node: node != "lost")
+
+
+@pytest.fixture
+def begin(tracker: UnitTracker) -> Begin:
+    def begin(call: str, *images: str, node: str = "here") -> Verdict:
+        return tracker.begin(call, "fused", images, node, 1)
+
+    return begin
+
+
+def test_a_call_that_begins_once_is_let_through(begin: Begin) -> None:
+    assert begin("unit", "a", "b") == Verdict(False, {}, None)
+
+
+def test_images_of_a_call_that_died_are_tried_alone(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    begin("unit", "a", "b")
+
+    assert begin("unit", "a", "b").alone
+    assert not begin("unit/a", "a").alone
+    assert tracker.news().num_retries == 1
+
+
+def test_an_image_that_killed_its_worker_too_often_is_condemned(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    begin("other", "b")
+    tracker.end("other")
+    for _ in range(3):
+        assert begin("unit/a", "a").condemned == {}
+
+    verdict = begin("unit/a", "a")
+
+    assert verdict.condemned == {"a": "its worker died 3 times in stage fused"}
+    assert begin("later", "a", "c").condemned.keys() == {"a"}
+    assert tracker.news().condemned.keys() == {"a"}
+
+
+def test_the_reason_holds_what_was_raised_last(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    for number in range(3):
+        begin("unit/a", "a")
+        tracker.failed("unit/a", f"RuntimeError: number {number}")
+
+    (reason,) = begin("unit/a", "a").condemned.values()
+
+    assert reason.endswith("last: RuntimeError: number 2")
+
+
+def test_deaths_in_a_row_count_and_no_others(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    for _ in range(5):
+        begin("unit/a", "a")
+        assert begin("unit/a", "a").condemned == {}
+        tracker.end("unit/a")
+
+
+def test_who_dies_with_its_node_does_not_die_of_its_image(begin: Begin) -> None:
+    for _ in range(9):
+        assert begin("unit/a", "a", node="lost").condemned == {}
+
+    assert not begin("both", "a", "b").alone
+
+
+def test_if_images_are_condemned_and_none_ever_ended_it_is_hopeless(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    for key in "abc":
+        for _ in range(4):
+            verdict = begin(f"unit/{key}", key)
+
+    assert verdict.hopeless == "a: its worker died 3 times in stage fused"
+    tracker.end("unit/d")
+    assert begin("unit/e", "e").hopeless is None
+
+
+def test_units_are_emitted_while_there_is_room(tracker: UnitTracker) -> None:
+    assert [tracker.may_emit(0, number, 4) for number in range(3)] == [
+        True,
+        True,
+        False,
+    ]
+
+    tracker.committed("x", 4)
+
+    assert tracker.may_emit(0, 2, 4)
+    assert not tracker.may_emit(1, 0, 4)
+
+
+def test_a_unit_larger_than_the_room_is_emitted_alone(tracker: UnitTracker) -> None:
+    assert tracker.may_emit(0, 0, 99)
+    assert not tracker.may_emit(0, 1, 1)
+
+
+def test_a_wave_that_is_planned_again_is_not_counted_again(
+    tracker: UnitTracker,
+) -> None:
+    assert tracker.may_emit(0, 0, 5)
+    assert tracker.may_emit(0, 0, 5)
+
+    assert tracker.may_emit(0, 1, 5)
+    assert not tracker.may_emit(0, 2, 1)
+
+
+def test_a_file_that_is_committed_twice_makes_room_once(tracker: UnitTracker) -> None:
+    for number in range(2):
+        tracker.may_emit(0, number, 5)
+    for _ in range(2):
+        tracker.committed("x", 5)
+
+    assert tracker.may_emit(0, 2, 5)
+    assert not tracker.may_emit(0, 3, 1)
+
+
+def test_news_names_each_file_once_and_who_is_under_way(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    begin("unit", *"abcdef")
+    tracker.committed("x", 1)
+
+    news = tracker.news()
+
+    assert news.names == ("x",)
+    assert tracker.news().names == ()
+    (attempt,) = news.in_flight
+    assert "fused of a, b, c and 3 more on node here, process 1" in attempt.told()
+    tracker.end("unit")
+    assert tracker.news().in_flight == ()

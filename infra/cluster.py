@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +80,9 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
             f"ray.address needs a running cluster; {address!r} has none that answers. "
             f"Start one with `ray start --head`, or leave ray.address out."
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        # Schedulers reclaim a machine with SIGTERM; it is to end a run as Ctrl-C does.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     _prepare_data()
     return True
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from infra.logs import set_up_worker_logging
 from infra.meters import Meters
-from pipelines.unit_tracker import UnitTracker, Verdict
+from pipelines.unit_tracker import LOST_IN_A_ROW, UnitTracker, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +95,9 @@ class Attempts:
         if verdict.hopeless:
             raise ValueError(
                 f"certify needs images that its workers survive; in stage {self.stage} "
-                f"none has yet, and the first that were tried have: "
-                f"{verdict.hopeless}. Try `diffsmooth doctor` on such a machine, or a "
-                f"smaller batch."
+                f"{LOST_IN_A_ROW} in a row did not, the last being {verdict.hopeless}. "
+                f"Try `diffsmooth doctor` there, or a smaller batch; these images stay "
+                f"failed until their vote files are deleted."
             )
         return verdict
 
@@ -112,7 +112,7 @@ class Attempts:
         except (RuntimeError, MemoryError) as error:
             # After most errors of an accelerator its process is of no more use.
             logger.exception("failed; the worker ends", extra=fields)
-            self.tell("failed", call, f"{type(error).__name__}: {error}"[:500])
+            self.tell("failed", call, type(error).__name__)
             os._exit(1)
         seconds = time.perf_counter() - began
         self.meters.observe_seconds(seconds)

@@ -10,6 +10,7 @@ from pipelines.certificates import blocks_of
 from pipelines.certify_stage import Certified, CertifyStage, certified, stage_rows
 from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import Curve
+from pipelines.failures import told_plainly
 from pipelines.prepare import Job, continued_ledger, prepare
 from pipelines.results import (
     curves_of,
@@ -84,9 +85,12 @@ def certified_on_cluster(job: Job) -> list[Certified]:
         for run in job.recipe.runs
         for row in stage_rows(run, job.indexes[run.sigma], job.labels)
     ]
+    patience = job.recipe.runs[0].ray.no_progress_seconds
     rows = ray.data.from_items(groups, override_num_blocks=len(groups))
+    rows.context.execution_no_progress_timeout_s = patience
     stage: Any = CertifyStage(job.out)  # Ray's types do not know such instances
     staged = rows.map_batches(stage, batch_size=1)
-    tables: Any = staged.iter_batches(batch_format="pyarrow", batch_size=None)
-    whole = [table for table in tables if len(table)]
+    with told_plainly(tuple, patience):
+        tables: Any = staged.iter_batches(batch_format="pyarrow", batch_size=None)
+        whole = [table for table in tables if len(table)]
     return [certified(run, job.indexes[run.sigma], whole) for run in job.recipe.runs]

@@ -68,7 +68,7 @@ class DecodeUnits:
         """Return pixels, digests of the content, and why some have no pixels."""
         images, digests, failures = {}, {}, {}
         for entry, content in zip(entries, self.source.read(entries), strict=True):
-            digests[entry.key] = digest(content)
+            digests[entry.key] = _as_listed(entry, digest(content))
             try:
                 image = decode(content, self.run.data.preprocess, key=entry.key)
             except UnreadableImage as error:
@@ -77,6 +77,16 @@ class DecodeUnits:
                 require_unit(torch.from_numpy(image), entry.key)
                 images[entry.key] = image
         return images, digests, failures
+
+
+def _as_listed(entry: Entry, sha256: str) -> str:
+    if entry.sha256 not in (None, sha256):
+        raise ValueError(
+            f"A worker needs the image that the driver read; {entry.key!r} has sha256 "
+            f"{sha256[:12]}, the driver's {str(entry.sha256)[:12]}. Restore it, or "
+            f"give this node the same files, and run again."
+        )
+    return sha256
 
 
 Decoded = tuple[Unit, dict[str, np.ndarray], dict[str, str]]

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from infra.object_store import Store
@@ -68,7 +68,7 @@ class Heartbeat:
         """Seconds until all votes are there at the rate so far; ``None``: no rate."""
         if not self.votes_per_second:
             return None
-        return (self.votes_wanted - self.votes) / self.votes_per_second
+        return max(0, self.votes_wanted - self.votes) / self.votes_per_second
 
     @property
     def is_alive(self) -> bool:
@@ -100,5 +100,7 @@ def read_heartbeat(store: Store) -> Heartbeat | None:
     if not store.exists(NAME):
         return None
     said = json.loads(store.read(NAME))
+    if said.keys() != {one.name for one in fields(Heartbeat)}:
+        return None  # of another version, which says nothing that we know
     lists = {name: tuple(said[name]) for name in ("in_flight", "nodes")}
     return Heartbeat(**{**said, **lists})

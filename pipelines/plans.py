@@ -34,8 +34,8 @@ from pipelines.units import UNITS_PER_WAVE, Wave
 from pipelines.waves import ExpandWaves
 from pipelines.worker import WorkerSettings
 
-UNITS_IN_HAND = 4
-"""Units per actor that are planned and not committed: two in its hands, two near."""
+UNITS_IN_HAND = 6
+"""Units per actor that are planned and not committed: two in its hands, others near."""
 
 _UNITS_PER_EXECUTION = 20_000
 _UNITS_PER_ACTOR = 500
@@ -113,6 +113,7 @@ def tracker(run: Run, *, limit: int, num_actors: int) -> Iterator[ToActor]:
         num_actors: actors of the largest stage.
     """
     room = UNITS_IN_HAND * num_actors * math.ceil(limit / run.sampling.block)
+    slack = _blocks_that_wait(run, limit)
     here = ray.get_runtime_context().get_node_id()
     actor: Any = ray.remote(UnitTracker)
     handle = actor.options(
@@ -120,7 +121,7 @@ def tracker(run: Run, *, limit: int, num_actors: int) -> Iterator[ToActor]:
         max_restarts=-1,
         max_task_retries=-1,
         scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
-    ).remote(run.stages.attempts, room)
+    ).remote(run.stages.attempts, room + slack, slack)
     try:
         yield ToActor(handle)
     finally:
@@ -139,7 +140,7 @@ def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
     for start in range(0, len(work.waves), at_once):
         waves = list(enumerate(work.waves))[start : start + at_once]
         votes = _voted(work, waves, stages)
-        votes.write_datasink(VoteSink(work, _rows_per_write(work)))
+        votes.write_datasink(VoteSink(work, _rows_per_write(work.run, work.limit)))
 
 
 def votes_again(work: Work, stages: Mapping[str, Allotment]) -> pa.Table:
@@ -214,12 +215,19 @@ def _blocks_per_call(run: Run) -> int:
     return max(1, run.batch // run.sampling.block)
 
 
-def _rows_per_write(work: Work) -> int:
+def _rows_per_write(run: Run, limit: int) -> int:
     """Return how many rows make a unit's votes: one, or one per call of a stage."""
-    if work.run.plan == "fused":
+    if run.plan == "fused":
         return 1
-    blocks = work.limit // work.run.sampling.block
-    return max(1, blocks // _blocks_per_call(work.run))
+    return max(1, limit // run.sampling.block // _blocks_per_call(run))
+
+
+def _blocks_that_wait(run: Run, limit: int) -> int:
+    """Return how many blocks may wait for others: before stages, and before a write."""
+    if run.plan == "fused":
+        return 0
+    call = _blocks_per_call(run)
+    return len(ops_of(run)) * (call - 1) + call * _rows_per_write(run, limit)
 
 
 PLANS: Mapping[str, Callable[[Dataset, Work, Mapping[str, Allotment]], Dataset]] = {

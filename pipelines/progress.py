@@ -59,7 +59,7 @@ class Watch:
             self.news = self.tell("news")
             self.unread += self.news.names
             self.tally.take(self.unread)
-        except (OSError, RayError) as error:
+        except (OSError, ValueError, RayError) as error:
             logger.warning("Progress cannot be read now: %s", error)
         else:
             self.unread = ()
@@ -71,7 +71,13 @@ class Watch:
             state: of the driver.
             reason: why it stopped or failed.
         """
-        beat = Heartbeat(
+        try:
+            write_heartbeat(self.store, self._heartbeat(state, reason))
+        except (OSError, RayError) as error:  # a run goes on without being watched
+            logger.warning("progress.json cannot be written now: %s", error)
+
+    def _heartbeat(self, state: State, reason: str) -> Heartbeat:
+        return Heartbeat(
             run=self.run_id,
             state=state,
             sigma=self.run.sigma,
@@ -86,10 +92,6 @@ class Watch:
             nodes=cluster.nodes(),
             reason=reason,
         )
-        try:
-            write_heartbeat(self.store, beat)
-        except OSError as error:  # a run goes on without being watched
-            logger.warning("progress.json cannot be written now: %s", error)
 
 
 @contextmanager

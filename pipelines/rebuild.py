@@ -25,6 +25,7 @@ from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
 from pipelines.report import render
 from pipelines.results import curves_of, write_manifest, write_results
+from pipelines.seen_images import require_same_images
 
 Item = TypeVar("Item")
 Indexes = Mapping[str, LedgerIndex]
@@ -121,6 +122,7 @@ def _certified(store: Store, indexes: Indexes, run: Run) -> Certified:
     index = indexes.get(folder(run.sigma)) or LedgerIndex(store, run.sigma)
     require_identity(index.metadata, vote_identity(run), store.url)
     refuse_mixture_if_strict(index, run, store.url)
+    require_same_images(index.images(), _digests(store), store.url)
     labels = _labels(store, index)
     if not labels:
         raise ValueError(
@@ -140,6 +142,17 @@ def _require_some_complete(certificates: pa.Table, run: Run, where: str) -> None
             f"votes of an image; {where} has them for none of {len(certificates)} at "
             f"sigma {run.sigma:g}. Run diffsmooth certify there, or ask for fewer."
         )
+
+
+def _digests(store: Store) -> dict[str, str]:
+    """Return the SHA-256 of every image asked for, by key, where it is known."""
+    if not store.exists("images.parquet"):
+        return {}
+    asked, _ = from_bytes(store.read("images.parquet"), store.url)
+    if "sha256" not in asked.column_names:
+        return {}
+    pairs = (asked[name].to_pylist() for name in ("image_key", "sha256"))
+    return dict(zip(*pairs, strict=True))
 
 
 def _labels(store: Store, index: LedgerIndex) -> dict[str, int]:

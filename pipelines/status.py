@@ -1,6 +1,7 @@
 """Where a run stands, from OUT alone: ``diffsmooth status`` from any machine."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from infra.tables import from_bytes
 from ops.vote.add_noise import num_copies
 from pipelines.certificates import blocks_of
 from pipelines.heartbeat import Heartbeat, read_heartbeat
+from pipelines.imported import is_imported
 from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Run, build_recipe
 from pipelines.recipe_file import parse_yaml
@@ -89,6 +91,11 @@ def status(uri: str) -> Status:
         ValueError: no run was ever started there.
     """
     store = open_store(uri)
+    if is_imported(store):
+        raise ValueError(
+            f"status needs an OUT of diffsmooth certify or predict; {store.url} has an "
+            f"imported log, which was whole when it was imported. Report it."
+        )
     if not (store.exists("recipe.yaml") and store.exists("images.parquet")):
         raise ValueError(
             f"status needs an OUT of diffsmooth certify or predict; {store.url} has no "
@@ -98,14 +105,31 @@ def status(uri: str) -> Status:
     text = store.read("recipe.yaml").decode()
     raw = parse_yaml(text, f"{store.url}/recipe.yaml")
     keys = _image_keys(store)
+    runs = build_recipe(raw, store.url).runs
     standings = tuple(
         _as_heard(run, beat)
         if beat and beat.is_alive and beat.sigma == run.sigma
         else _as_stored(store, run, keys)
-        for run in build_recipe(raw, store.url).runs
+        for run in runs
     )
-    certified = store.exists("certificates.parquet") and store.exists("manifest.json")
-    return Status(store.url, standings, beat, certified)
+    return Status(store.url, standings, beat, _certified(store, runs, len(keys)))
+
+
+def _certified(store: Store, runs: Sequence[Run], num_images: int) -> bool:
+    """Return whether the manifest is of these runs and as many images."""
+    if not (store.exists("certificates.parquet") and store.exists("manifest.json")):
+        return False
+    manifest = json.loads(store.read("manifest.json"))
+    known = {one["sigma"]: one for one in manifest["runs"]}
+    return all(
+        run.sigma in known
+        and known[run.sigma]["images_asked_for"] == num_images
+        and all(
+            known[run.sigma]["analysis"][name] == getattr(run.sampling, name)
+            for name in ("num_select", "num_estimate")
+        )
+        for run in runs
+    )
 
 
 def _image_keys(store: Store) -> list[str]:

@@ -5,8 +5,12 @@ needs: if it is lost, work goes on, and only the count of deaths begins anew.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+LOST_IN_A_ROW = 5
+"""Images set aside by one stage, with no call that ended between, that end a run."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Verdict:
     """Images that are not to be tried again, with the reason."""
 
     hopeless: str | None
-    """Why going on is pointless: images were set aside, and no call ever ended."""
+    """Why going on is pointless: too many images were set aside, and no call of the
+    stage has ended in between."""
 
     again: bool = False
     """Whether a worker died of this call before."""
@@ -73,6 +78,7 @@ class UnitTracker:
         self,
         attempts: int,
         room: int,
+        slack: int = 0,
         is_alive: Callable[[str], bool] | None = None,
     ) -> None:
         """Start with nothing under way.
@@ -80,21 +86,23 @@ class UnitTracker:
         Args:
             attempts: deaths of its worker after which an image is set aside.
             room: blocks that may be under way at once.
+            slack: blocks that may wait somewhere until others join them; so many under
+                way hold nobody up.
             is_alive: whether a node still lives; ``None`` asks Ray. Whoever dies with
                 its node did not die of an image.
         """
-        self._attempts, self._room = attempts, room
+        self._attempts, self._room, self._slack = attempts, room, slack
         self._is_alive = is_alive or _node_is_alive
         self._running: dict[str, Attempt] = {}
         self._errors: dict[str, str] = {}
         self._deaths: dict[str, int] = {}
         self._suspects: set[str] = set()
         self._condemned: dict[str, str] = {}
+        self._lost_in: Counter[str] = Counter()
         self._emitted: dict[int, int] = {}
         self._names: set[str] = set()
         self._fresh: list[str] = []
         self._under_way = 0
-        self._num_ended = 0
         self._num_retries = 0
 
     def may_emit(self, wave: int, number: int, blocks: int) -> bool:
@@ -108,7 +116,7 @@ class UnitTracker:
         """
         if number < self._emitted.get(wave, 0):
             return True
-        if self._under_way > 0 and self._under_way + blocks > self._room:
+        if self._under_way > self._slack and self._under_way + blocks > self._room:
             return False
         self._emitted[wave] = number + 1
         self._under_way += blocks
@@ -128,21 +136,23 @@ class UnitTracker:
         """
         earlier = self._running.pop(call, None)
         if earlier is not None:
-            self._died(earlier, self._errors.pop(call, None))
+            self._died(call, earlier)
+        self._forget_parts(call)
         condemned = {k: self._condemned[k] for k in images if k in self._condemned}
         rest = tuple(key for key in images if key not in condemned)
         alone = len(rest) > 1 and not self._suspects.isdisjoint(rest)
         if rest and not alone:
             self._running[call] = Attempt(stage, rest, node, pid, time.time())
-        return Verdict(alone, condemned, self._hopeless(), earlier is not None)
+        return Verdict(alone, condemned, self._hopeless(stage), earlier is not None)
 
     def end(self, call: str) -> None:
         """Take notice that a call has ended well."""
+        self._deaths.pop(call, None)
         attempt = self._running.pop(call, None)
-        self._num_ended += 1
-        if attempt is not None and len(attempt.images) == 1:
-            self._deaths.pop(attempt.images[0], None)
-            self._suspects.discard(attempt.images[0])
+        if attempt is not None:
+            self._lost_in.pop(attempt.stage, None)
+            if len(attempt.images) == 1:
+                self._suspects.discard(attempt.images[0])
 
     def failed(self, call: str, error: str) -> None:
         """Take notice of what a call raised just before its worker ended itself."""
@@ -166,27 +176,36 @@ class UnitTracker:
         in_flight = sorted(self._running.values(), key=lambda one: one.since)
         return News(names, tuple(in_flight), self._num_retries, dict(self._condemned))
 
-    def _hopeless(self) -> str | None:
-        if self._num_ended or len(self._condemned) < self._attempts:
+    def _forget_parts(self, call: str) -> None:
+        """Forget calls of one image each that a condemned image left behind."""
+        for name in [n for n in self._running if n.startswith(f"{call}/")]:
+            if self._running[name].images[0] in self._condemned:
+                del self._running[name]
+
+    def _hopeless(self, stage: str) -> str | None:
+        if self._lost_in[stage] < LOST_IN_A_ROW:
             return None
-        key, reason = next(iter(self._condemned.items()))
+        key, reason = list(self._condemned.items())[-1]
         return f"{key}: {reason}"
 
-    def _died(self, attempt: Attempt, error: str | None) -> None:
+    def _died(self, call: str, attempt: Attempt) -> None:
         self._num_retries += 1
+        error = self._errors.pop(call, None)
         if not self._is_alive(attempt.node):
             return
         if len(attempt.images) > 1:
             self._suspects.update(attempt.images)
             return
+        self._deaths[call] = self._deaths.get(call, 0) + 1
+        if self._deaths[call] < self._attempts:
+            return
+        last = f", at last of {error}" if error else ""
+        self._lost_in[attempt.stage] += 1
         for key in attempt.images:
-            self._deaths[key] = self._deaths.get(key, 0) + 1
-            if self._deaths[key] >= self._attempts:
-                last = f"; last: {error}" if error else ""
-                self._condemned[key] = (
-                    f"its worker died {self._deaths[key]} times in stage "
-                    f"{attempt.stage}{last}"
-                )
+            self._condemned[key] = (
+                f"its worker died {self._deaths[call]} times in stage "
+                f"{attempt.stage}{last}"
+            )
 
 
 def _node_is_alive(node: str) -> bool:

@@ -117,7 +117,7 @@ def _cast(task: _Task, wave: Wave, others: Sequence[str]) -> float | None:
             run=run,
             num_images=len(job.entries),
             votes_wanted=_votes_wanted(job, run, task.blocks),
-            tally=Tally(job.store, run, job.labels, task.index),
+            tally=Tally(job.store, run, job.labels, task.index, task.blocks),
             tell=tell,
         )
         with watched(watch), plainly():
@@ -153,7 +153,11 @@ def _flips(task: _Task, work: Work, others: Sequence[str]) -> float | None:
     keys = [entry.key for entry in unit.entries]
     names = sorted({n for own in index.files_of(keys) for n in own}, key=precedence)
     stored = read_votes(job.store, names, keys).rows
-    again = votes_again(replace(work, waves=[wave_of(unit)]), task.stages)
+    limit = unit.num_blocks * work.run.sampling.block
+    # What is not committed would keep its place in the run's own tracker for ever.
+    with tracker(work.run, limit=limit, num_actors=1) as tell:
+        work = replace(work, waves=[wave_of(unit)], limit=limit, tell=tell)
+        again = votes_again(work, task.stages)
     flips = share_of_flips(stored, again)
     logger.warning(
         "sigma %g: %s mixes votes made under %s with %s; of the votes cast again, at "

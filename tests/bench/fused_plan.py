@@ -4,7 +4,6 @@ Run: ``python tests/bench/fused_plan.py [--precision bfloat16] [--compile] [--ra
 """
 
 import argparse
-import pickle
 import sys
 import tempfile
 from collections.abc import Callable
@@ -27,12 +26,16 @@ from measure import (
 )
 from shapes import cifar, run_of
 
+from infra.meters import Meters
 from ops.columns import Worker
 from ops.vote.add_noise import AddNoise
+from pipelines.attempts import Attempts, ToObject
 from pipelines.certify import certify
-from pipelines.decode import DecodeUnits, calls
+from pipelines.decode import Decoded, DecodeUnits, calls
 from pipelines.recipe import Run
+from pipelines.set_aside import SetAside
 from pipelines.stages import FusedStage
+from pipelines.unit_tracker import UnitTracker
 from pipelines.units import Job, Unit
 from pipelines.worker import WorkerSettings
 
@@ -53,21 +56,27 @@ def worker_of(run: Run, *, use_gpu: bool = False) -> Worker:
     return settings_of(run, use_gpu=use_gpu).open()
 
 
-def unit_of(run: Run, num_votes: int) -> bytes:
+def aside_of(run: Run) -> SetAside:
+    """Return what a stage outside a cluster sets images aside with; none will be."""
+    attempts = Attempts(
+        ToObject(UnitTracker(1, 1)), Meters("bench", "fused", run.sigma)
+    )
+    return SetAside(run, "", {}, attempts)
+
+
+def unit_of(run: Run, num_votes: int) -> Decoded:
     """Return a decoded unit of the run's first image, as an actor receives it."""
     (entry, *_) = run.data.source.entries()
     blocks = tuple(range(num_votes // run.sampling.block))
-    decode = DecodeUnits(run.data.source, run, "", {})
-    unit = Unit((Job(entry, "estimate", blocks),))
-    (payload,) = decode({"unit": [pickle.dumps(unit)]})["unit"]
-    return payload
+    decode = DecodeUnits(run.data.source, run, aside_of(run))
+    return decode.decoded(Unit((Job(entry, "estimate", blocks),)))
 
 
 def fused(run: Run, num_votes: int, *, use_gpu: bool = False) -> Callable[[], object]:
     """Return a call of the fused plan's actor that casts so many votes."""
-    stage = FusedStage(run, settings_of(run, use_gpu=use_gpu))
-    payload = unit_of(run, num_votes)
-    return lambda: stage({"unit": [payload]})
+    stage = FusedStage(run, settings_of(run, use_gpu=use_gpu), aside_of(run))
+    unit = unit_of(run, num_votes)
+    return lambda: stage.votes(unit)
 
 
 def noise(run: Run, num_votes: int, *, use_gpu: bool = False) -> Callable[[], object]:
@@ -75,10 +84,10 @@ def noise(run: Run, num_votes: int, *, use_gpu: bool = False) -> Callable[[], ob
     worker = worker_of(run, use_gpu=use_gpu)
     op = AddNoise(sigma=run.sigma, seed=run.seed, block=run.sampling.block)
     add_noise = op.open(worker)
-    payload = unit_of(run, num_votes)
+    unit = unit_of(run, num_votes)
 
     def make() -> None:
-        for columns in calls(payload, run):
+        for columns in calls(unit, run):
             torch.sum(add_noise(columns)["noisy"]).item()
 
     return make

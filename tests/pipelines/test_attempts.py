@@ -4,7 +4,7 @@ import pytest
 
 from infra.meters import Meters
 from pipelines.attempts import Attempts, ToObject, call_name
-from pipelines.unit_tracker import UnitTracker
+from pipelines.unit_tracker import LOST_IN_A_ROW, UnitTracker
 
 
 class Died(Exception):
@@ -81,7 +81,7 @@ def test_a_run_in_which_everything_is_deadly_ends_with_the_reason() -> None:
     with pytest.raises(ValueError, match="images that its workers survive"):
         worker.until_it_ends("unit", *"abcdefgh")
 
-    assert len(worker.aside) <= 3
+    assert len(worker.aside) <= LOST_IN_A_ROW
 
 
 def test_the_name_of_a_call_follows_from_its_blocks() -> None:

@@ -44,24 +44,38 @@ def labels_of(run: Run) -> dict[str, int]:
 def test_a_tally_grows_with_the_votes_and_ends_with_all_images(
     run: Run, cast: Cast, store: Store, tmp_path: Path
 ) -> None:
-    labels = {e.key: e.label for e in cast(run, tmp_path, {"clean": 1, "select": 1})}
-    tally = new_tally(store, run, {})
-    assert (tally.num_votes, tally.num_images) == (3 * 11, 0)
+    labels = labels_of(run)
     tally = new_tally(store, run, labels)
-    before = vote_files(store, run.sigma)
-    tally.take(before)  # as if they had just come, to certify them below
+    assert (tally.num_votes, tally.num_images) == (0, 0)
 
     cast(run, tmp_path)
-    tally.take([n for n in vote_files(store, run.sigma) if n not in before])
+    for name in vote_files(store, run.sigma):
+        tally.take([name])
+        tally.take([name])  # told twice, it counts once
 
     votes = read_all_votes(store, run.sigma).rows
-    assert (tally.num_votes - 3 * 11, tally.num_images) == (num_votes(votes, 10), 3)
+    assert (tally.num_votes, tally.num_images) == (num_votes(votes, 10), 3)
     certificates = certify_votes(votes, labels, run).to_pylist()
     right = sum(
         row["guessed_class"] == row["label"] and not row["abstained"]
         for row in certificates
     )
     assert tally.certified_percent == pytest.approx(100 * right / 3)
+
+
+def test_a_tally_goes_on_from_blocks_that_are_there_and_keeps_no_votes_of_them(
+    run: Run, cast: Cast, store: Store, tmp_path: Path
+) -> None:
+    cast(run, tmp_path, {"clean": 1, "select": 1, "estimate": 1})
+    before = vote_files(store, run.sigma)
+    tally = new_tally(store, run, labels_of(run))
+    assert (tally.num_votes, tally.num_images) == (3 * 21, 0)
+
+    cast(run, tmp_path)
+    tally.take([n for n in vote_files(store, run.sigma) if n not in before])
+
+    assert (tally.num_votes, tally.num_images) == (3 * 31, 3)
+    assert len(tally._open) == 0
 
 
 def test_a_tally_begins_with_the_images_that_are_done(
@@ -75,15 +89,19 @@ def test_a_tally_begins_with_the_images_that_are_done(
     assert tally.certified_percent == 0.0
 
 
-def test_votes_of_predictions_make_no_image_certified(
+def test_votes_of_a_stream_that_is_not_wanted_are_not_counted(
     run: Run, cast: Cast, store: Store, tmp_path: Path
 ) -> None:
-    tally = new_tally(store, run, labels_of(run))
+    labels, index = labels_of(run), LedgerIndex(store, run.sigma)
+    certify = Tally(store, run, labels, index)
+    predict = Tally(store, run, labels, index, {"predict": 4})
     cast(run, tmp_path, {"predict": 4})
 
-    tally.take(vote_files(store, run.sigma))
+    for tally in (certify, predict):
+        tally.take(vote_files(store, run.sigma))
 
-    assert (tally.num_votes, tally.num_images) == (3 * 40, 0)
+    assert (certify.num_votes, certify.num_images) == (0, 0)
+    assert (predict.num_votes, predict.num_images) == (3 * 40, 3)
 
 
 def test_images_that_are_not_asked_for_are_not_counted(

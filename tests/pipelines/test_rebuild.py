@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.object_store import open_store
+from infra.sources.digits import Digits
 from infra.tables import from_bytes, to_bytes
 from pipelines.certify_stage import certify_here
 from pipelines.compact import compact
+from pipelines.decode import entry_digests
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import resolved_yaml
 from pipelines.rebuild import rebuild, stored_indexes, stored_recipe
@@ -136,7 +138,8 @@ def test_images_asked_for_whose_votes_are_missing_have_radius_0(
     asked = [{"image_key": "digits_9999", "label": 3, "sha256": "0"}]
     before = pq.read_table(finished / "certificates.parquet")
     keys = before.select(["image_key", "label"]).to_pylist()
-    rows = asked + [{**row, "sha256": "0"} for row in keys]
+    digests = entry_digests(Digits(), Digits().entries())
+    rows = asked + [{**row, "sha256": digests[row["image_key"]]} for row in keys]
     (finished / "images.parquet").write_bytes(
         to_bytes(
             pa.Table.from_pylist(rows)
@@ -154,6 +157,16 @@ def test_images_asked_for_whose_votes_are_missing_have_radius_0(
     assert [(row["radius"], row["reason"]) for row in lost] == [(0.0, "incomplete")] * 2
     assert manifest["runs"][0]["images_asked_for"] == 4
     assert manifest["runs"][0]["images_done"] == 3
+
+
+def test_votes_on_other_content_than_was_asked_for_are_refused(finished: Path) -> None:
+    keys = pq.read_table(finished / "certificates.parquet")["image_key"].to_pylist()
+    asked = [{"image_key": k, "label": 0, "sha256": "0"} for k in sorted(set(keys))]
+    table = to_bytes(pa.Table.from_pylist(asked), {})
+    (finished / "images.parquet").write_bytes(table)
+
+    with pytest.raises(ValueError, match="needs the images its votes were cast on"):
+        rebuild([str(finished)], [], None)
 
 
 def test_other_images_are_not_a_matter_of_report(finished: Path) -> None:

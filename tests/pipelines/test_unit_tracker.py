@@ -49,16 +49,16 @@ def test_an_image_that_killed_its_worker_too_often_is_condemned(
     assert tracker.news().condemned.keys() == {"a"}
 
 
-def test_the_reason_holds_what_was_raised_last(
+def test_the_reason_names_what_was_raised_last(
     tracker: UnitTracker, begin: Begin
 ) -> None:
-    for number in range(3):
+    for error in ("MemoryError", "MemoryError", "RuntimeError"):
         begin("unit/a", "a")
-        tracker.failed("unit/a", f"RuntimeError: number {number}")
+        tracker.failed("unit/a", error)
 
     (reason,) = begin("unit/a", "a").condemned.values()
 
-    assert reason.endswith("last: RuntimeError: number 2")
+    assert reason.endswith("at last of RuntimeError")
 
 
 def test_deaths_in_a_row_count_and_no_others(
@@ -70,6 +70,35 @@ def test_deaths_in_a_row_count_and_no_others(
         tracker.end("unit/a")
 
 
+def test_deaths_of_different_calls_of_one_image_do_not_add_up(begin: Begin) -> None:
+    for unit in ("one", "two", "three", "four"):
+        for _ in range(3):
+            assert begin(unit, "a").condemned == {}
+
+
+def test_a_call_that_ends_elsewhere_does_not_excuse_another(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    for _ in range(3):
+        begin("fused/one", "a")
+        begin("decode/two", "a")
+        tracker.end("decode/two")
+
+    assert begin("fused/one", "a").condemned.keys() == {"a"}
+
+
+def test_calls_that_a_condemned_image_left_behind_are_forgotten(
+    tracker: UnitTracker, begin: Begin
+) -> None:
+    begin("unit/b", "b")
+    for _ in range(4):
+        begin("other/b", "b")
+
+    begin("unit", "a", "b")
+
+    assert [one.images for one in tracker.news().in_flight] == [("a",)]
+
+
 def test_who_dies_with_its_node_does_not_die_of_its_image(begin: Begin) -> None:
     for _ in range(9):
         assert begin("unit/a", "a", node="lost").condemned == {}
@@ -77,16 +106,28 @@ def test_who_dies_with_its_node_does_not_die_of_its_image(begin: Begin) -> None:
     assert not begin("both", "a", "b").alone
 
 
-def test_if_images_are_condemned_and_none_ever_ended_it_is_hopeless(
+def test_a_stage_that_loses_image_after_image_is_hopeless(
+    tracker: UnitTracker,
+) -> None:
+    verdict = Verdict(False, {}, None)
+    for key in "abcde":
+        for _ in range(4):
+            tracker.begin(f"decode/{key}", "decode", [key], "here", 1)
+            tracker.end(f"decode/{key}")
+            verdict = tracker.begin(f"fused/{key}", "fused", [key], "here", 1)
+
+    assert verdict.hopeless == "e: its worker died 3 times in stage fused"
+    assert tracker.begin("decode/z", "decode", ["z"], "here", 1).hopeless is None
+
+
+def test_a_stage_in_which_a_call_ends_now_and_then_is_not_hopeless(
     tracker: UnitTracker, begin: Begin
 ) -> None:
-    for key in "abc":
+    for key in "abcdefghij":
         for _ in range(4):
-            verdict = begin(f"unit/{key}", key)
-
-    assert verdict.hopeless == "a: its worker died 3 times in stage fused"
-    tracker.end("unit/d")
-    assert begin("unit/e", "e").hopeless is None
+            assert begin(key, key).hopeless is None
+        begin("well", "z")
+        tracker.end("well")
 
 
 def test_units_are_emitted_while_there_is_room(tracker: UnitTracker) -> None:
@@ -105,6 +146,14 @@ def test_units_are_emitted_while_there_is_room(tracker: UnitTracker) -> None:
 def test_a_unit_larger_than_the_room_is_emitted_alone(tracker: UnitTracker) -> None:
     assert tracker.may_emit(0, 0, 99)
     assert not tracker.may_emit(0, 1, 1)
+
+
+def test_blocks_that_wait_for_others_hold_nobody_up() -> None:
+    tracker = UnitTracker(3, room=4, slack=3)
+    tracker.may_emit(0, 0, 3)  # three rows that wait for a fourth
+
+    assert tracker.may_emit(0, 1, 9)
+    assert not tracker.may_emit(0, 2, 1)
 
 
 def test_a_wave_that_is_planned_again_is_not_counted_again(

@@ -2,12 +2,13 @@
 # make test    install what is missing, run the whole test suite
 # make check   ruff, pyright, codespell: what pre-commit and CI run
 # make bench   measure speed; not part of the suite
+# make chaos   break real runs in every way there is, and keep the table; takes half an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench chaos clean
 
 demo: $(INSTALLED)
 	$(BIN)/diffsmooth certify digits_diffsmooth --out runs/demo \
@@ -25,6 +26,15 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python tests/bench/table.py --write
 	$(BIN)/python tests/bench/read_rate.py --write
+	$(BIN)/python tests/bench/scale_images.py --write
+	$(BIN)/python tests/bench/scale_units.py --write
+	$(BIN)/python tests/bench/scale_ledger.py --write
+	$(BIN)/python tests/bench/scale_objects.py --write
+	$(BIN)/python tests/bench/busy.py --write
+	$(BIN)/python tests/bench/commit_cost.py --write
+
+chaos: $(INSTALLED)
+	$(BIN)/python tests/chaos/table.py --write
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

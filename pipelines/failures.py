@@ -1,5 +1,6 @@
 """What Ray says of a failed execution, as the error it comes from."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,8 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
 from pipelines.unit_tracker import Attempt
+
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b.*: ")
 
 
 @contextmanager
@@ -48,10 +51,12 @@ def _root(failed: BaseException) -> Exception:
             if isinstance(error, ValueError | OSError) and not _is_rays(error):
                 return error
         seen = seen.__cause__
-    last = str(failed).strip().splitlines()[-1:] or [type(failed).__name__]
+    lines = [line.strip() for line in str(failed).splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR.match(line)]
+    last = (errors or lines or [type(failed).__name__])[-1].rstrip(".")
     return ConnectionError(
         f"certify needs a cluster that works off its units; Ray ends the run with: "
-        f"{last[0]}. Run the same command again: what was written is kept."
+        f"{last}. Run the same command again: what was written is kept."
     )
 
 

@@ -67,10 +67,26 @@ def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None
         recipe: whose runs the curves are of.
         curves: one per sigma.
     """
+    _note_claims(store, curves)
     certificates = certificates_file(recipe, [curve.certificates for curve in curves])
     store.write("certificates.parquet", certificates)
     for name, content in render(curves).items():
         store.write(f"report/{name}", content)
+
+
+def _note_claims(store: Store, curves: Sequence[Curve]) -> None:
+    """List new claims in a manifest that is there, before anyone can read them."""
+    earlier = manifest_of(store)
+    if "runs" not in earlier:
+        return
+    claims = {curve.sigma: list(curve.claims) for curve in curves}
+    runs = [
+        {**facts, "claims": claims.get(facts["sigma"], facts.get("claims", []))}
+        for facts in earlier["runs"]
+    ]
+    if runs != earlier["runs"]:
+        manifest = json.dumps({**earlier, "runs": runs}, indent=2)
+        store.write("manifest.json", manifest.encode())
 
 
 def certificates_file(recipe: Recipe, certificates: Sequence[pa.Table]) -> bytes:

@@ -35,7 +35,7 @@ class Scenario:
 _LISTED = (
     Scenario(killed.actor_killed, in_suite=True),
     Scenario(killed.actor_killed, "staged"),
-    Scenario(killed.writer_killed, in_suite=True),
+    Scenario(killed.writer_killed),
     Scenario(killed.driver_killed, in_suite=True),
     Scenario(killed.driver_killed, "staged"),
     Scenario(killed.driver_interrupted),
@@ -46,7 +46,7 @@ _LISTED = (
     Scenario(lost_nodes.node_cut_off),
     Scenario(storage.s3_fails_for_a_while),
     Scenario(storage.s3_fails_too_long),
-    Scenario(storage.disk_full, in_suite=True),
+    Scenario(storage.disk_full),
     Scenario(images.poisoned, status=3, in_suite=True),
     Scenario(images.poisoned, "staged", status=3),
     Scenario(images.hanging),

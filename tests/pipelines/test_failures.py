@@ -57,3 +57,12 @@ def test_whatever_else_ray_says_becomes_one_sentence() -> None:
         raise failed
 
     assert "Run the same command again" in str(told.value)
+
+
+def test_of_what_ray_says_the_line_that_names_the_error_is_told() -> None:
+    failed = RayError("File x, line 3\nRuntimeError: no driver\nTo retry, set this.\n")
+
+    with pytest.raises(ConnectionError) as told, told_plainly(lambda: (), 60):
+        raise failed
+
+    assert "with: RuntimeError: no driver. Run the same" in str(told.value)

@@ -214,3 +214,19 @@ def test_votes_of_a_sigma_that_are_gone_are_missed(finished: Path) -> None:
 def test_a_folder_without_votes_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no votes"):
         rebuild([str(tmp_path)], [], None)
+
+
+def test_a_claim_is_listed_before_anyone_can_read_it(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    rebuild([str(finished)], [], None)
+    monkeypatch.setattr("pipelines.results.render", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild([str(finished)], ["sampling.failure_probability=0.01"], None)
+
+    for run in json.loads((finished / "manifest.json").read_text())["runs"]:
+        made = [claim["failure_probability"] for claim in run["claims"]]
+        assert made == [0.001, 0.01]

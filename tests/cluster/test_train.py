@@ -121,7 +121,9 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(
         assert driver.poll() is None, "the training ended before its first checkpoint"
     finally:
         workers = _descendants(driver.pid)
-        os.kill(driver.pid, signal.SIGKILL)
+        for pid in (driver.pid, *workers):  # as when the machine is lost
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         driver.wait()
     _wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     recipe = load_train_recipe(recipe_file)

@@ -168,9 +168,10 @@ def _bar(watch: Watch, stop: threading.Event) -> None:
 def _lines(watch: Watch, stop: threading.Event) -> None:
     last = time.monotonic()
     for now in _looks(watch, stop):
-        if now - last >= LINE_SECONDS or stop.is_set():
+        if now - last >= LINE_SECONDS:
             last = now
             _log(watch)
+    _log(watch)
 
 
 def _log(watch: Watch) -> None:

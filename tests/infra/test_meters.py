@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from ray.util.metrics import Counter
 
 from infra.meters import COUNTERS, Meters
 
@@ -25,8 +26,18 @@ def test_outside_a_cluster_counting_is_no_error_and_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", COUNTERS)
-def test_nothing_may_be_counted(name: str) -> None:
+def test_nothing_may_be_counted_although_ray_refuses_to(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with pytest.raises(ValueError, match=">0"):
+        Counter("some").inc(0)
+    added: list[float] = []
+    monkeypatch.setattr(Counter, "inc", lambda _, value, tags: added.append(value))
+
     METERS.count(name, 0)
+    METERS.count(name, 2)
+
+    assert added == [2]
 
 
 def test_a_counter_that_is_not_there_is_no_counter() -> None:

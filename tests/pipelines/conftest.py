@@ -6,20 +6,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
 from PIL import Image
+from votes_made import FACTS, MORE, STREAMS, blocks_of_image
 
 from infra.meters import Meters
-from infra.object_store import open_store
+from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
 from infra.subsets import select
 from pipelines.attempts import Attempts, ToObject
 from pipelines.certificates import blocks_of
 from pipelines.decode import DecodeUnits
 from pipelines.identity import vote_identity
-from pipelines.ledger import VOTES, commit, vote_metadata
+from pipelines.ledger import commit, vote_metadata
 from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import apply_setting
@@ -143,27 +145,22 @@ def vote_table() -> Callable[..., pa.Table]:
     return blocks_of_image
 
 
-def blocks_of_image(
-    *blocks: int,
-    image: str = "a",
-    stream: str = "estimate",
-    count: int = 8,
-    **changed: Any,
-) -> pa.Table:
-    fields = {
-        "sigma": 0.25,
-        "image_key": image,
-        "label": 3,
-        "stream": stream,
-        "counts": [{"class": 3, "count": count}],
-        "invalid": 10 - count,
-        "seconds": 0.5,
-        "image_sha256": image * 2,
-        "failure": None,
-        "conditions": "{}",
-    }
-    rows = [{**fields, "block": block, **changed} for block in blocks]
-    return pa.Table.from_pylist(rows, VOTES)
+@pytest.fixture
+def scattered(tmp_path: Path) -> Store:
+    """Return an OUT of many files with duplicates, some of which differ."""
+    store = open_store(tmp_path)
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        blocks = rng.choice(12, int(rng.integers(1, 6)), replace=False).tolist()
+        votes = blocks_of_image(
+            *blocks,
+            image=str(rng.choice(list("abcdefg"))),
+            stream=str(rng.choice(STREAMS)),
+            count=int(rng.integers(7, 9)),
+            conditions=str(rng.choice(['{"batch": 1}', '{"batch": 2}'])),
+        )
+        commit(store, votes, FACTS if rng.integers(2) else MORE)
+    return store
 
 
 @pytest.fixture

@@ -1,58 +1,19 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from votes_made import block, image, only, table
 
 from infra.object_store import open_store
 from ops.certify.clopper_pearson import largest_radius
 from pipelines.certificates import blocks_of, certify_votes, histogram
 from pipelines.certify_stage import certify_here
-from pipelines.ledger import VOTES, commit, vote_metadata
+from pipelines.ledger import commit, vote_metadata
 from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Recipe, Run
 from pipelines.results import curves_of, num_set_aside, write_results
-
-COUNTS = tuple[Mapping[int, int], int]
-"""Votes by class, and copies that voted for none."""
-
-
-def block(key: str, stream: str, index: int, votes: COUNTS, **changed: Any) -> dict:
-    counts, invalid = votes
-    fields = {
-        "sigma": 0.25,
-        "image_key": key,
-        "label": 3,
-        "stream": stream,
-        "block": index,
-        "counts": [{"class": c, "count": n} for c, n in sorted(counts.items())],
-        "invalid": invalid,
-        "seconds": 0.1,
-        "image_sha256": "aa",
-        "failure": None,
-        "conditions": "{}",
-    }
-    return fields | changed
-
-
-def image(key: str, estimate: COUNTS = ({3: 10}, 0), **changed: Any) -> list[dict]:
-    """Return the 4 blocks of an image of the small recipe: 1 + 10 + 20 copies."""
-    return [
-        block(key, "clean", 0, ({3: 1}, 0), **changed),
-        block(key, "select", 0, ({3: 10}, 0), **changed),
-        block(key, "estimate", 0, estimate, **changed),
-        block(key, "estimate", 1, estimate, **changed),
-    ]
-
-
-def table(rows: list[dict]) -> pa.Table:
-    return pa.Table.from_pylist(rows, VOTES)
-
-
-def only(certificates: pa.Table) -> dict[str, Any]:
-    (row,) = certificates.to_pylist()
-    return row
 
 
 @pytest.fixture

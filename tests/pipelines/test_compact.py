@@ -1,17 +1,15 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from votes_made import FACTS, IDENTITY, MORE, blocks_of_image, votes_that_count
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
 from pipelines.compact import compact
 from pipelines.ledger import (
-    BY_KEY,
-    VOTES,
     commit,
     merged_from,
     vote_files,
@@ -20,32 +18,6 @@ from pipelines.ledger import (
 from pipelines.ledger_index import LedgerIndex
 from pipelines.merge import merged_name
 from pipelines.vote_rows import read_all_votes, read_votes
-
-IDENTITY = {"sigma": 0.25, "seed": 0}
-FACTS = vote_metadata(IDENTITY, {"sigma": 0.25, "num_estimate": 100}, "six")
-MORE = vote_metadata(IDENTITY, {"sigma": 0.25, "num_estimate": 200}, "six")
-
-
-def unit(
-    *blocks: int, image: str = "a", count: int = 8, conditions: str = "{}"
-) -> pa.Table:
-    rows = [
-        {
-            "sigma": 0.25,
-            "image_key": image,
-            "label": 3,
-            "stream": "estimate",
-            "block": block,
-            "counts": [{"class": 3, "count": count}],
-            "invalid": 10 - count,
-            "seconds": 0.5,
-            "image_sha256": image * 2,
-            "failure": None,
-            "conditions": conditions,
-        }
-        for block in blocks
-    ]
-    return pa.Table.from_pylist(rows, VOTES)
 
 
 @pytest.fixture
@@ -58,15 +30,8 @@ def filled(store: Store) -> Store:
     """Return an OUT of 12 files of two blocks, three images long."""
     for image in "abc":
         for block in range(0, 8, 2):
-            commit(store, unit(block, block + 1, image=image), FACTS)
+            commit(store, blocks_of_image(block, block + 1, image=image), FACTS)
     return store
-
-
-def counting(store: Store) -> list[dict[str, Any]]:
-    """Return the votes that count, in the order of their keys."""
-    return (
-        read_all_votes(store, 0.25).rows.select(VOTES.names).sort_by(BY_KEY).to_pylist()
-    )
 
 
 def num_differing(store: Store) -> int:
@@ -79,13 +44,13 @@ def read(store: Store, name: str) -> tuple[pa.Table, dict[str, str]]:
 
 
 def test_many_files_become_one_that_stands_for_them(filled: Store) -> None:
-    before, files = counting(filled), vote_files(filled, 0.25)
+    before, files = votes_that_count(filled), vote_files(filled, 0.25)
 
     (done,) = compact(filled.url)
 
     (merged,) = vote_files(filled, 0.25)
     rows, facts = read(filled, merged)
-    assert counting(filled) == before
+    assert votes_that_count(filled) == before
     assert rows.to_pylist() == before
     assert merged == merged_name(files)
     assert merged_from(facts) == sorted(files)
@@ -122,16 +87,16 @@ def test_no_merged_file_is_much_larger_than_asked_for(filled: Store) -> None:
 def test_small_merged_files_are_merged_again_and_the_first_names_kept(
     filled: Store,
 ) -> None:
-    before, first = counting(filled), vote_files(filled, 0.25)
+    before, first = votes_that_count(filled), vote_files(filled, 0.25)
     compact(filled.url)
-    late = commit(filled, unit(8, image="b"), FACTS)
-    before += unit(8, image="b").to_pylist()
+    late = commit(filled, blocks_of_image(8, image="b"), FACTS)
+    before += blocks_of_image(8, image="b").to_pylist()
     compact(filled.url)
 
     (merged,) = vote_files(filled, 0.25)
     again = merged_from(read(filled, merged)[1])
     assert again == sorted([*first, late, merged_name(first)])
-    assert counting(filled) == sorted(
+    assert votes_that_count(filled) == sorted(
         before, key=lambda row: (row["image_key"], row["block"])
     )
 
@@ -139,7 +104,9 @@ def test_small_merged_files_are_merged_again_and_the_first_names_kept(
 def test_a_large_merged_file_is_left_as_it_is(filled: Store) -> None:
     compact(filled.url, blocks_in_file=24)
     (large,) = vote_files(filled, 0.25)
-    late = commit(filled, unit(8, image="A"), FACTS)  # the first of all images
+    late = commit(
+        filled, blocks_of_image(8, image="A"), FACTS
+    )  # the first of all images
 
     compact(filled.url, blocks_in_file=24)
 
@@ -148,7 +115,7 @@ def test_a_large_merged_file_is_left_as_it_is(filled: Store) -> None:
 
 def test_every_recipe_that_cast_votes_is_still_told(filled: Store) -> None:
     for block in range(8, 12):
-        commit(filled, unit(block), MORE)
+        commit(filled, blocks_of_image(block), MORE)
     before = read_all_votes(filled, 0.25)
 
     compact(filled.url)
@@ -164,7 +131,7 @@ def test_every_recipe_that_cast_votes_is_still_told(filled: Store) -> None:
 def test_votes_of_another_identity_are_not_mixed_in(filled: Store) -> None:
     others = vote_metadata({**IDENTITY, "seed": 1}, {}, "six")
     for block in range(8, 12):
-        commit(filled, unit(block), others)
+        commit(filled, blocks_of_image(block), others)
 
     compact(filled.url)
 
@@ -185,12 +152,16 @@ def test_the_votes_that_count_are_the_same_whatever_is_merged_when(
             image = "abc"[generator.integers(3)]
             blocks = generator.choice(9, generator.integers(1, 4), replace=False)
             count = int(generator.integers(1, 10))
-            commit(store, unit(*map(int, blocks), image=image, count=count), FACTS)
-        before, differing = counting(store), num_differing(store)
+            commit(
+                store,
+                blocks_of_image(*map(int, blocks), image=image, count=count),
+                FACTS,
+            )
+        before, differing = votes_that_count(store), num_differing(store)
 
         compact(store.url, blocks_in_file=blocks_in_file)
 
-        assert counting(store) == before
+        assert votes_that_count(store) == before
         assert num_differing(store) == differing
         assert LedgerIndex(store, 0.25).num_blocks()["estimate"] == len(before)
 
@@ -198,10 +169,10 @@ def test_the_votes_that_count_are_the_same_whatever_is_merged_when(
 def test_a_block_that_differs_between_merged_files_is_counted_once(
     store: Store,
 ) -> None:
-    commit(store, unit(0, 1), FACTS)
-    commit(store, unit(1, 2, count=5), FACTS)
+    commit(store, blocks_of_image(0, 1), FACTS)
+    commit(store, blocks_of_image(1, 2, count=5), FACTS)
     compact(store.url)
-    commit(store, unit(2, 3, count=7), FACTS)
+    commit(store, blocks_of_image(2, 3, count=7), FACTS)
     compact(store.url)
     compact(store.url)
 
@@ -216,7 +187,7 @@ def test_an_out_without_votes_is_refused(store: Store) -> None:
 
 def test_each_sigma_is_compacted(filled: Store) -> None:
     for block in range(3):
-        votes = unit(block)
+        votes = blocks_of_image(block)
         index = votes.schema.get_field_index("sigma")
         half = pa.array([0.5], pa.float64())
         commit(filled, votes.set_column(index, "sigma", half), FACTS)

@@ -1,42 +1,16 @@
 """Merges that stop on their way, and writers that come too late."""
 
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
+from votes_made import FACTS, blocks_of_image, votes_that_count
 
 from infra.local_store import LocalStore
 from infra.object_store import Store, open_store
 from pipelines.compact import compact
-from pipelines.ledger import BY_KEY, VOTES, commit, vote_files, vote_metadata
+from pipelines.ledger import commit, vote_files
 from pipelines.ledger_index import LedgerIndex
 from pipelines.merge import merged_name
-from pipelines.vote_rows import read_all_votes
-
-FACTS = vote_metadata({"sigma": 0.25, "seed": 0}, {"sigma": 0.25}, "six")
-
-
-def unit(
-    *blocks: int, image: str = "a", count: int = 8, conditions: str = "{}"
-) -> pa.Table:
-    rows = [
-        {
-            "sigma": 0.25,
-            "image_key": image,
-            "label": 3,
-            "stream": "estimate",
-            "block": block,
-            "counts": [{"class": 3, "count": count}],
-            "invalid": 10 - count,
-            "seconds": 0.5,
-            "image_sha256": image * 2,
-            "failure": None,
-            "conditions": conditions,
-        }
-        for block in blocks
-    ]
-    return pa.Table.from_pylist(rows, VOTES)
 
 
 @pytest.fixture
@@ -49,15 +23,8 @@ def filled(store: Store) -> Store:
     """Return an OUT of 12 files of two blocks, three images long."""
     for image in "abc":
         for block in range(0, 8, 2):
-            commit(store, unit(block, block + 1, image=image), FACTS)
+            commit(store, blocks_of_image(block, block + 1, image=image), FACTS)
     return store
-
-
-def counting(store: Store) -> list[dict[str, Any]]:
-    """Return the votes that count, in the order of their keys."""
-    return (
-        read_all_votes(store, 0.25).rows.select(VOTES.names).sort_by(BY_KEY).to_pylist()
-    )
 
 
 class Stopped(Exception):
@@ -67,7 +34,7 @@ class Stopped(Exception):
 def test_a_merge_that_stops_before_it_removes_is_finished_by_the_next(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, removed = counting(filled), []
+    before, removed = votes_that_count(filled), []
 
     def stop(_: LocalStore, name: str) -> None:
         if len(removed) == 3:
@@ -84,26 +51,28 @@ def test_a_merge_that_stops_before_it_removes_is_finished_by_the_next(
     index = LedgerIndex(filled, 0.25)
     assert len(vote_files(filled, 0.25)) == 10
     assert (index.num_rows, index.num_blocks()) == (24, {"estimate": 24})
-    assert counting(filled) == before
+    assert votes_that_count(filled) == before
     assert compact(filled.url)[0].files_after == 1
-    assert counting(filled) == before
+    assert votes_that_count(filled) == before
 
 
 def test_a_file_that_was_merged_and_is_written_again_is_passed_over(
     filled: Store,
 ) -> None:
-    before = counting(filled)
+    before = votes_that_count(filled)
     compact(filled.url)
     merged = vote_files(filled, 0.25)
 
-    commit(filled, unit(0, 1, count=2), FACTS)  # a writer that was thought dead
+    commit(
+        filled, blocks_of_image(0, 1, count=2), FACTS
+    )  # a writer that was thought dead
 
     index = LedgerIndex(filled, 0.25)
     assert (index.num_rows, index.num_differing) == (24, 0)
     assert index.files_of(["a"]) == [merged]
     compact(filled.url)
     assert vote_files(filled, 0.25) == merged
-    assert counting(filled) == before
+    assert votes_that_count(filled) == before
 
 
 def test_nothing_is_removed_while_what_stands_for_it_is_broken(
@@ -122,7 +91,7 @@ def test_nothing_is_removed_while_what_stands_for_it_is_broken(
 
     assert vote_files(filled, 0.25) == [merged, *files]
     filled.remove(merged)
-    assert len(counting(filled)) == 24
+    assert len(votes_that_count(filled)) == 24
 
 
 def test_what_is_kept_otherwise_than_written_removes_nothing(

@@ -4,74 +4,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from votes_made import FACTS, MORE, Counting, seen, told_by
 
-from infra.local_store import LocalStore
 from infra.object_store import Store, open_store
 from infra.tables import to_bytes
-from pipelines.ledger import commit, vote_files, vote_metadata
+from pipelines.ledger import commit, vote_files
 from pipelines.ledger_index import LedgerIndex
 from pipelines.vote_rows import read_all_votes
 
 Table = Callable[..., pa.Table]
 
-FACTS = vote_metadata({"sigma": 0.25, "seed": 0}, {"sigma": 0.25}, "six")
-MORE = vote_metadata({"sigma": 0.25, "seed": 0}, {"sigma": 0.25, "more": 1}, "six")
-STREAMS = ("clean", "select", "estimate")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(tmp_path)
-
-
-@pytest.fixture
-def scattered(store: Store, vote_table: Table) -> Store:
-    """Return an OUT of many files with duplicates, some of which differ."""
-    rng = np.random.default_rng(1)
-    for _ in range(40):
-        blocks = rng.choice(12, int(rng.integers(1, 6)), replace=False).tolist()
-        votes = vote_table(
-            *blocks,
-            image=str(rng.choice(list("abcdefg"))),
-            stream=str(rng.choice(STREAMS)),
-            count=int(rng.integers(7, 9)),
-            conditions=str(rng.choice(['{"batch": 1}', '{"batch": 2}'])),
-        )
-        commit(store, votes, FACTS if rng.integers(2) else MORE)
-    return store
-
-
-def seen(index: LedgerIndex) -> set[tuple[str, str, int]]:
-    """Return all blocks an index says are there, of images it has and has not."""
-    keys = ["unknown", *sorted(index.codes, reverse=True)]
-    return {
-        (keys[image], stream, int(block))
-        for stream in (*STREAMS, "predict")
-        for image, block in np.argwhere(index.present(keys, stream, 50))
-    }
-
-
-def same(one: LedgerIndex, other: LedgerIndex) -> None:
-    keys = sorted(other.codes)
-    assert seen(one) == seen(other)
-    assert one.files_of(keys) == other.files_of(keys)
-    assert one.num_blocks() == other.num_blocks()
-    assert one.num_differing == other.num_differing
-    assert one.conditions.keys() == other.conditions.keys()
-    assert {str(m) for m in one.metadata} == {str(m) for m in other.metadata}
-    assert one.images().to_pylist() == other.images().to_pylist()
-
-
-class Counting(LocalStore):
-    """A store that notes which contents are read."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        object.__setattr__(self, "reads", [])
-
-    def read(self, name: str) -> bytes:
-        self.reads.append(name)  # type: ignore[attr-defined]
-        return super().read(name)
 
 
 def test_an_empty_out_has_no_blocks(store: Store) -> None:
@@ -127,7 +73,7 @@ def test_only_new_files_are_read_again(store: Store, vote_table: Table) -> None:
     index.refresh()
 
     assert counting.reads == [first, second]  # type: ignore[attr-defined]
-    same(index, LedgerIndex(store, 0.25))
+    assert told_by(index) == told_by(LedgerIndex(store, 0.25))
 
 
 def test_an_index_that_grew_is_one_that_was_read_at_once(
@@ -140,7 +86,7 @@ def test_an_index_that_grew_is_one_that_was_read_at_once(
         growing.write(names[number], scattered.read(names[number]))
         index.refresh()
 
-    same(index, LedgerIndex(scattered, 0.25))
+    assert told_by(index) == told_by(LedgerIndex(scattered, 0.25))
 
 
 def test_files_come_in_the_order_they_count_whenever_they_came(

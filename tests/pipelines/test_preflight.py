@@ -23,6 +23,15 @@ def actors(number: int, *, gpus: float = 0.0, cpus: float = 0.0) -> Allotment:
     return Allotment(number, gpus=gpus, cpus=cpus, num_threads=None)
 
 
+def refused(ask: Callable[[], object]) -> str:
+    """Return why something is refused; nothing if it is not."""
+    try:
+        ask()
+    except ValueError as refusal:
+        return str(refusal)
+    return ""
+
+
 def test_gpu_actors_that_reserve_every_core_are_refused(
     run_of: Callable[..., Run],
 ) -> None:
@@ -73,7 +82,15 @@ def test_a_plan_that_leaves_a_core_wherever_its_actors_go_passes(
     stages: list[Allotment],
 ) -> None:
     named = dict(zip(("purify", "local_smooth"), stages, strict=False))
-    refuse_hangs(named, run_of(), cluster_of(*nodes), DIGIT)
+
+    def refusal(*asking: Allotment) -> str:
+        more = dict(zip(named, asking, strict=False))
+        return refused(lambda: refuse_hangs(more, run_of(), cluster_of(*nodes), DIGIT))
+
+    (stage,) = stages
+    assert refusal(stage) == ""
+    whole = actors(max(1, int(sum(cpus for cpus, _ in nodes))), cpus=1.0)
+    assert "one whole core beside its actors" in refusal(whole)
 
 
 @pytest.mark.parametrize(
@@ -221,4 +238,11 @@ def test_workers_that_cannot_all_be_there_are_refused(
 def test_workers_that_all_find_a_place_may_train(
     workers: dict[str, Any], nodes: list[tuple[float, float]]
 ) -> None:
-    refuse_waiting_workers(TrainWorkers(**workers), cluster_of(*nodes))
+    more = {**workers, "num_workers": workers["num_workers"] + 4}
+
+    def refusal(asked: dict[str, Any]) -> str:
+        wanted, cluster = TrainWorkers(**asked), cluster_of(*nodes)
+        return refused(lambda: refuse_waiting_workers(wanted, cluster))
+
+    assert refusal(workers) == ""
+    assert "workers all at once" in refusal(more)

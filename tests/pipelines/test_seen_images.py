@@ -31,7 +31,13 @@ def test_an_image_whose_content_changed_is_refused(images: pa.Table) -> None:
 def test_an_image_that_was_never_read_has_no_content_to_compare(
     images: pa.Table,
 ) -> None:
+    (unread,) = [r for r in images.to_pylist() if r["image_key"] == "unread"]
+    assert unread["image_sha256"] is None
     require_same_images(images, {"unread": "any"}, "OUT")
+
+    read = pa.Table.from_pylist([{**unread, "image_sha256": "uu"}], images.schema)
+    with pytest.raises(ValueError, match="'unread' with sha256 uu, now it is any"):
+        require_same_images(read, {"unread": "any"}, "OUT")
 
 
 def test_an_image_of_two_contents_is_refused_for_either(vote_table: Table) -> None:

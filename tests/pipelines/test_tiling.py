@@ -1,53 +1,11 @@
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-import pyarrow as pa
 import pytest
+from votes_made import block, image, only, table
 
 from pipelines.certificates import certify_votes, failures
-from pipelines.ledger import VOTES
 from pipelines.recipe import Run
 from pipelines.results import num_set_aside
-
-COUNTS = tuple[Mapping[int, int], int]
-"""Votes by class, and copies that voted for none."""
-
-
-def block(key: str, stream: str, index: int, votes: COUNTS, **changed: Any) -> dict:
-    counts, invalid = votes
-    fields = {
-        "sigma": 0.25,
-        "image_key": key,
-        "label": 3,
-        "stream": stream,
-        "block": index,
-        "counts": [{"class": c, "count": n} for c, n in sorted(counts.items())],
-        "invalid": invalid,
-        "seconds": 0.1,
-        "image_sha256": "aa",
-        "failure": None,
-        "conditions": "{}",
-    }
-    return fields | changed
-
-
-def image(key: str, estimate: COUNTS = ({3: 10}, 0), **changed: Any) -> list[dict]:
-    """Return the 4 blocks of an image of the small recipe: 1 + 10 + 20 copies."""
-    return [
-        block(key, "clean", 0, ({3: 1}, 0), **changed),
-        block(key, "select", 0, ({3: 10}, 0), **changed),
-        block(key, "estimate", 0, estimate, **changed),
-        block(key, "estimate", 1, estimate, **changed),
-    ]
-
-
-def table(rows: list[dict]) -> pa.Table:
-    return pa.Table.from_pylist(rows, VOTES)
-
-
-def only(certificates: pa.Table) -> dict[str, Any]:
-    (row,) = certificates.to_pylist()
-    return row
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from votes_made import FACTS, blocks_and_counts
 
 from infra.object_store import Store, open_store
 from infra.tables import to_bytes
@@ -15,24 +16,16 @@ from pipelines.ledger import (
     commit,
     require_identity,
     vote_files,
-    vote_metadata,
 )
 from pipelines.recipe import Run
 from pipelines.vote_rows import read_all_votes, read_votes
 
 Table = Callable[..., pa.Table]
 
-FACTS = vote_metadata({"sigma": 0.25, "seed": 0}, {"sigma": 0.25}, "six")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(tmp_path)
-
-
-def blocks_and_counts(rows: pa.Table) -> list[tuple[int, int]]:
-    votes = rows.sort_by("block").to_pylist()
-    return [(vote["block"], vote["counts"][0]["count"]) for vote in votes]
 
 
 def test_rows_say_which_file_they_are_of(store: Store, vote_table: Table) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from votes_made import FACTS, blocks_and_counts
 
 from infra.local_store import LocalStore
 from infra.object_store import Store, open_store
@@ -14,23 +15,15 @@ from pipelines.ledger import (
     commit,
     precedence,
     vote_files,
-    vote_metadata,
 )
 from pipelines.vote_rows import read_all_votes, read_votes
 
 Table = Callable[..., pa.Table]
 
-FACTS = vote_metadata({"sigma": 0.25, "seed": 0}, {"sigma": 0.25}, "six")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(tmp_path)
-
-
-def blocks_and_counts(rows: pa.Table) -> list[tuple[int, int]]:
-    votes = rows.sort_by("block").to_pylist()
-    return [(vote["block"], vote["counts"][0]["count"]) for vote in votes]
 
 
 def contents(store: Store) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ import torch
 
 from ops.certify.fixed import CertifyFixed
 from ops.columns import Worker
-from ops.vote.add_noise import CLEAN
+from ops.vote.streams import CLEAN
 from pipelines.ledger import COUNT
 from pipelines.recipe import Run
 from pipelines.sparse import sparse

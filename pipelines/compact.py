@@ -15,7 +15,7 @@ from functools import partial
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
-from pipelines.identity import canonical
+from pipelines.canonical import canonical
 from pipelines.in_order import in_order
 from pipelines.ledger import is_merged, merged_from, stored_sigmas, vote_files
 from pipelines.ledger_index import LedgerIndex

@@ -14,7 +14,7 @@ from infra.images import Source, UnreadableImage, decode
 from infra.sources.content import digest
 from infra.sources.entry import Entry
 from ops.pixels import require_unit
-from ops.vote.add_noise import CLEAN
+from ops.vote.streams import CLEAN
 from pipelines.recipe import Run
 from pipelines.set_aside import CARRIED, SetAside, identity_row
 from pipelines.units import Unit

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from infra.object_store import Store
 from infra.tables import to_bytes
-from ops.vote.add_noise import num_copies
-from pipelines.identity import Identity, canonical, differences
+from ops.vote.streams import num_copies
+from pipelines.canonical import Identity, canonical, differences
 
 COUNT = pa.struct([("class", pa.int32()), ("count", pa.int32())])
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store
 from infra.tables import from_bytes
-from ops.vote.add_noise import num_copies
+from ops.vote.streams import num_copies
 from pipelines.ledger import is_merged, merged_from, precedence, vote_files
 from pipelines.seen_blocks import SeenBlocks
 from pipelines.seen_images import SeenImages

@@ -2,23 +2,20 @@
 
 import math
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, Dataset, Datasink, TaskPoolStrategy
-from ray.data.block import Block, BlockAccessor
+from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from infra.meters import Meters
-from infra.object_store import open_store
 from pipelines.allotment import Allotment
 from pipelines.attempts import Attempts, ToActor
 from pipelines.decode import DecodeUnits
-from pipelines.ledger import commit, num_votes
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
 from pipelines.stages import (
@@ -27,10 +24,10 @@ from pipelines.stages import (
     OpStage,
     SplitUnits,
     ops_of,
-    unpacked,
 )
 from pipelines.unit_tracker import UnitTracker
 from pipelines.units import UNITS_PER_WAVE, Wave
+from pipelines.vote_sink import VoteSink, unpacked
 from pipelines.waves import ExpandWaves
 from pipelines.worker import WorkerSettings
 
@@ -42,39 +39,6 @@ _UNITS_PER_ACTOR = 500
 """An execution keeps about 7 KB in the driver for each unit that passed through."""
 
 # Ray's types do not know of instances that can be called, hence the Any below.
-
-
-class VoteSink(Datasink[None]):
-    """Commits the rows of every write as one file of the ledger.
-
-    A task that Ray repeats commits the same names again, which changes nothing.
-    """
-
-    def __init__(self, work: "Work", min_rows: int) -> None:
-        self._out = work.out
-        self._metadata = dict(work.metadata)
-        self._attempts = work.attempts("commit")
-        self._block = work.run.sampling.block
-        self._min_rows = min_rows
-
-    @property
-    def min_rows_per_write(self) -> int:
-        """Rows that are written together, so that a file holds a unit's votes."""
-        return self._min_rows
-
-    def write(self, blocks: Iterable[Block], ctx: Any) -> None:
-        """Commit the blocks of one task."""
-        payloads = [
-            payload
-            for block in blocks
-            for payload in BlockAccessor.for_block(block).to_arrow()["votes"]
-        ]
-        tables = [unpacked(payload.as_py()) for payload in payloads]
-        votes = pa.concat_tables(tables) if tables else []
-        if len(votes):
-            name = commit(open_store(self._out), votes, self._metadata)
-            copies = num_votes(votes, self._block)
-            self._attempts.committed(name, blocks=len(votes), votes=copies)
 
 
 @dataclass(frozen=True)
@@ -140,7 +104,15 @@ def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
     for start in range(0, len(work.waves), at_once):
         waves = list(enumerate(work.waves))[start : start + at_once]
         votes = _voted(work, waves, stages)
-        votes.write_datasink(VoteSink(work, _rows_per_write(work.run, work.limit)))
+        votes.write_datasink(
+            VoteSink(
+                work.out,
+                work.metadata,
+                work.attempts("commit"),
+                block=work.run.sampling.block,
+                min_rows=_rows_per_write(work.run, work.limit),
+            )
+        )
 
 
 def votes_again(work: Work, stages: Mapping[str, Allotment]) -> pa.Table:

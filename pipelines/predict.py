@@ -17,10 +17,11 @@ from infra.subsets import subset_digest
 from infra.tables import from_bytes, to_bytes
 from ops.certify.predict import Predict
 from ops.columns import Worker
+from pipelines.canonical import digest
 from pipelines.certificates import failures, histogram
 from pipelines.certify import DONE, SET_ASIDE
 from pipelines.claims import claims_by_sigma, claims_with, further_claims
-from pipelines.identity import digest, vote_identity
+from pipelines.identity import vote_identity
 from pipelines.image_groups import ImageGroup, image_groups
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import Job, continued_ledger, prepare

@@ -168,7 +168,7 @@ def _bar(watch: Watch, stop: threading.Event) -> None:
 def _lines(watch: Watch, stop: threading.Event) -> None:
     last = time.monotonic()
     for now in _looks(watch, stop):
-        if now - last >= LINE_SECONDS:
+        if now - last >= LINE_SECONDS and not stop.is_set():
             last = now
             _log(watch)
     _log(watch)

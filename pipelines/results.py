@@ -15,12 +15,13 @@ from infra.provenance import provenance
 from infra.sources.entry import Entry
 from infra.subsets import subset_digest
 from infra.tables import to_bytes
+from pipelines.canonical import digest
 from pipelines.certificates import CERTIFICATES, UNITS
 from pipelines.certify_stage import Certified
 from pipelines.claims import claims_by_sigma, claims_with
 from pipelines.conditions import stored_conditions
 from pipelines.curve import Curve
-from pipelines.identity import digest, vote_identity
+from pipelines.identity import vote_identity
 from pipelines.imported import manifest_of
 from pipelines.recipe import Recipe
 from pipelines.report import render

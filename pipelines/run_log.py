@@ -12,8 +12,9 @@ from infra.subsets import subset_digest
 from infra.tracking import Metric, Tracker, open_tracker
 from infra.tracking_address import resolve_artifacts, resolve_uri
 from infra.tracking_client import answering
+from pipelines.canonical import digest
 from pipelines.curve import Curve, metrics
-from pipelines.identity import digest, vote_identity
+from pipelines.identity import vote_identity
 from pipelines.prepare import Job
 from pipelines.recipe import Run
 from pipelines.report import render

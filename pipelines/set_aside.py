@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.object_store import open_store
-from ops.vote.add_noise import num_copies
+from ops.vote.streams import num_copies
 from pipelines.attempts import Attempts
 from pipelines.ledger import VOTES, commit
 from pipelines.recipe import Run

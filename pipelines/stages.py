@@ -12,9 +12,10 @@ import torch
 
 from ops.columns import Batch, Op
 from ops.purify.purify import Purify
-from ops.vote.add_noise import CLEAN, AddNoise
+from ops.vote.add_noise import AddNoise
 from ops.vote.count_votes import CountVotes
 from ops.vote.local_smooth import LocalSmooth
+from ops.vote.streams import CLEAN
 from pipelines.attempts import call_name
 from pipelines.decode import Decoded, calls
 from pipelines.ledger import VOTES
@@ -22,6 +23,7 @@ from pipelines.recipe import Run
 from pipelines.set_aside import CARRIED, SetAside
 from pipelines.sparse import sparse
 from pipelines.units import Unit
+from pipelines.vote_sink import packed
 from pipelines.worker import WorkerSettings
 
 _KEY = ("image_key", "stream", "block")
@@ -193,20 +195,6 @@ class CountStage(OpStage):
         index = table.schema.get_field_index("seconds")
         seconds = pa.array(counted["seconds"], pa.float64())
         return table.set_column(index, "seconds", seconds)
-
-
-def packed(votes: pa.Table) -> bytes:
-    """Return votes as one value, which Ray Data does not tear apart."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, votes.schema) as stream:
-        stream.write_table(votes)
-    return sink.getvalue().to_pybytes()
-
-
-def unpacked(payload: bytes) -> pa.Table:
-    """Return votes from :func:`packed`."""
-    with pa.ipc.open_stream(payload) as stream:
-        return stream.read_all()
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
-from ops.vote.add_noise import num_copies
+from ops.vote.streams import num_copies
 from pipelines.certificates import blocks_of
 from pipelines.heartbeat import Heartbeat, read_heartbeat
 from pipelines.imported import is_imported

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.object_store import Store
-from ops.vote.add_noise import num_copies
+from ops.vote.streams import num_copies
 from pipelines.certificates import blocks_of, certify_votes
 from pipelines.ledger import VOTES
 from pipelines.ledger_index import LedgerIndex

@@ -30,6 +30,9 @@ class Attempt:
     since: float
     """Seconds since the epoch."""
 
+    suspected: bool = False
+    """Whether a worker had died of these images before this call began."""
+
     def told(self) -> str:
         """Return the attempt as words."""
         more = f" and {len(self.images) - 3} more" if len(self.images) > 3 else ""
@@ -95,8 +98,7 @@ class UnitTracker:
         self._is_alive = is_alive or _node_is_alive
         self._running: dict[str, Attempt] = {}
         self._errors: dict[str, str] = {}
-        self._deaths: dict[str, int] = {}
-        self._suspects: set[str] = set()
+        self._suspects: dict[tuple[str, str], int] = {}
         self._condemned: dict[str, str] = {}
         self._lost_in: Counter[str] = Counter()
         self._emitted: dict[int, int] = {}
@@ -140,19 +142,20 @@ class UnitTracker:
         self._forget_parts(call)
         condemned = {k: self._condemned[k] for k in images if k in self._condemned}
         rest = tuple(key for key in images if key not in condemned)
-        alone = len(rest) > 1 and not self._suspects.isdisjoint(rest)
+        suspected = any((stage, key) in self._suspects for key in rest)
+        alone = suspected and len(rest) > 1
         if rest and not alone:
-            self._running[call] = Attempt(stage, rest, node, pid, time.time())
+            now = time.time()
+            self._running[call] = Attempt(stage, rest, node, pid, now, suspected)
         return Verdict(alone, condemned, self._hopeless(stage), earlier is not None)
 
     def end(self, call: str) -> None:
         """Take notice that a call has ended well."""
-        self._deaths.pop(call, None)
         attempt = self._running.pop(call, None)
         if attempt is not None:
             self._lost_in.pop(attempt.stage, None)
             if len(attempt.images) == 1:
-                self._suspects.discard(attempt.images[0])
+                self._suspects.pop((attempt.stage, *attempt.images), None)
 
     def failed(self, call: str, error: str) -> None:
         """Take notice of what a call raised just before its worker ended itself."""
@@ -193,19 +196,29 @@ class UnitTracker:
         error = self._errors.pop(call, None)
         if not self._is_alive(attempt.node):
             return
-        if len(attempt.images) > 1:
-            self._suspects.update(attempt.images)
+        if len(attempt.images) != 1:
+            for key in attempt.images:
+                self._suspects.setdefault((attempt.stage, key), 0)
             return
-        self._deaths[call] = self._deaths.get(call, 0) + 1
-        if self._deaths[call] < self._attempts:
-            return
-        last = f", at last of {error}" if error else ""
-        self._lost_in[attempt.stage] += 1
-        for key in attempt.images:
-            self._condemned[key] = (
-                f"its worker died {self._deaths[call]} times in stage "
-                f"{attempt.stage}{last}"
-            )
+        (key,) = attempt.images
+        if key not in self._condemned:
+            self._died_alone(key, attempt, error)
+
+    def _died_alone(self, key: str, attempt: Attempt, error: str | None) -> None:
+        """Count the death of a worker that tried one image.
+
+        Those who were at it before it was suspect may have died of one cause, such as a
+        full node, hence count once.
+        """
+        stage = attempt.stage
+        num = self._suspects.get((stage, key), 0)
+        if num == 0 or attempt.suspected:
+            num += 1
+        self._suspects[stage, key] = num
+        if num >= self._attempts:
+            last = f", at last of {error}" if error else ""
+            self._condemned[key] = f"its worker died {num} times in stage {stage}{last}"
+            self._lost_in[stage] += 1
 
 
 def _node_is_alive(node: str) -> bool:

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from infra.sources.entry import Entry
-from ops.vote.add_noise import CLEAN, num_copies
+from ops.vote.streams import CLEAN, num_copies
 
 BlockKey = tuple[str, str, int]
 """Image key, stream, block."""

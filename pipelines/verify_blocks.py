@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ops.vote.add_noise import num_copies
+from ops.vote.streams import num_copies
 from pipelines.certificates import blocks_of
 from pipelines.duplicates import found_again
 from pipelines.ledger import BY_KEY

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from infra.object_store import Store
 from infra.tables import from_bytes
+from pipelines.canonical import differences
 from pipelines.check import Check
 from pipelines.findings import Findings
-from pipelines.identity import differences
 from pipelines.in_order import in_order
 from pipelines.ledger import VOTES, is_merged, merged_from, name_of, vote_files
 from pipelines.merge import merged_name

@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from infra.tables import from_bytes
+from pipelines.canonical import differences, digest
 from pipelines.certificates import blocks_of
 from pipelines.certify_stage import Certified
 from pipelines.check import Check
 from pipelines.claims import joined
 from pipelines.findings import Findings
-from pipelines.identity import differences, digest, vote_identity
+from pipelines.identity import vote_identity
 from pipelines.recount import Recount
 from pipelines.results import certificates_file, run_facts
 

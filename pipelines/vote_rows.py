@@ -16,8 +16,8 @@ from pyarrow.parquet import ParquetFile, Statistics
 
 from infra.object_store import Store
 from infra.tables import facts_of, from_bytes
+from pipelines.canonical import canonical
 from pipelines.duplicates import differ, found_again
-from pipelines.identity import canonical
 from pipelines.in_order import in_order
 from pipelines.ledger import (
     VOTES,

@@ -11,7 +11,7 @@ from infra.weights.hub import cached
 from infra.weights.load import licence_of
 from ops.columns import Batch, Worker
 from ops.purify.unet import refuse_openai_layout
-from ops.vote.add_noise import CLEAN
+from ops.vote.streams import CLEAN
 from ops.weights import WeightsRef
 from pipelines.recipe import Recipe, Run
 from pipelines.stages import ops_of, run_op

@@ -9,9 +9,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, Posit
 
 from ops.columns import Batch, Columns, Worker
 from ops.noise import gaussian, noise_key
-
-CLEAN = "clean"
-"""Stream of the one copy without noise, which measures clean accuracy."""
+from ops.vote.streams import CLEAN
 
 
 class AddNoise(BaseModel):
@@ -63,13 +61,3 @@ class AddNoise(BaseModel):
         key = noise_key(self.seed, self.sigma, image_key, stream, block)
         noise = gaussian(key, 0, self.block, tuple(image.shape), image.device)
         return noise.mul_(self.sigma).add_(image)
-
-
-def num_copies(stream: str, block: int) -> int:
-    """Return how many copies one block of a stream holds.
-
-    Args:
-        stream: what the copies are for.
-        block: copies in a block of noisy copies.
-    """
-    return 1 if stream == CLEAN else block

@@ -22,8 +22,8 @@ from pipelines.attempts import Attempts
 from pipelines.ledger import VOTES
 from pipelines.plans import Work, cast_votes, tracker
 from pipelines.set_aside import identity_row
-from pipelines.stages import packed
 from pipelines.units import UNITS_PER_WAVE, Unit, Wave, nothing_voted
+from pipelines.vote_sink import packed
 
 SIGMA = 0.25
 BLOCK = 100

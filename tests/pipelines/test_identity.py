@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import timm
 
-from pipelines.identity import canonical, differences, digest, vote_identity
+from pipelines.canonical import canonical, differences, digest
+from pipelines.identity import vote_identity
 from pipelines.recipe import Run
 
 WEIGHTS = "classifier.weights={path: a.pt, sha256: '11'}"

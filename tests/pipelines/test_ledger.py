@@ -6,7 +6,7 @@ import pytest
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes, to_bytes
-from pipelines.identity import Identity
+from pipelines.canonical import Identity
 from pipelines.ledger import (
     MERGED,
     VOTES,

@@ -21,11 +21,11 @@ from pipelines.stages import (
     OpStage,
     SplitUnits,
     ops_of,
-    unpacked,
     vote_table,
 )
 from pipelines.units import Job, Unit, missing_jobs, nothing_voted
 from pipelines.vote_rows import read_all_votes
+from pipelines.vote_sink import unpacked
 from pipelines.worker import WorkerSettings, load_weights
 
 SettingsOf = Callable[[Run], WorkerSettings]

@@ -70,21 +70,54 @@ def test_deaths_in_a_row_count_and_no_others(
         tracker.end("unit/a")
 
 
-def test_deaths_of_different_calls_of_one_image_do_not_add_up(begin: Begin) -> None:
-    for unit in ("one", "two", "three", "four"):
-        for _ in range(3):
-            assert begin(unit, "a").condemned == {}
+def test_workers_that_die_at_once_of_an_image_nobody_suspects_count_once(
+    begin: Begin,
+) -> None:
+    units = ("one", "two", "three", "four")
+    for unit in units:
+        begin(unit, "a")
+
+    assert [begin(unit, "a").condemned for unit in units] == [{}, {}, {}, {}]
 
 
-def test_a_call_that_ends_elsewhere_does_not_excuse_another(
+def test_once_it_is_suspect_every_death_of_an_image_counts(begin: Begin) -> None:
+    units = ("one", "two", "three", "four")
+    for unit in units * 2:
+        begin(unit, "a")
+
+    assert begin("one", "a").condemned == {}
+    assert begin("two", "a").condemned.keys() == {"a"}
+
+
+def test_deaths_of_one_image_add_up_over_its_calls(begin: Begin) -> None:
+    begin("one", "a")
+    begin("one", "a")
+    begin("two", "a")
+    begin("two", "a")
+    begin("three", "a")
+
+    assert begin("three", "a").condemned.keys() == {"a"}
+
+
+def test_a_call_that_ends_excuses_the_image(tracker: UnitTracker, begin: Begin) -> None:
+    for _ in range(3):
+        begin("one", "a")
+    begin("two", "a")
+    tracker.end("two")
+
+    for _ in range(2):
+        assert begin("one", "a").condemned == {}
+
+
+def test_a_call_that_ends_in_another_stage_does_not_excuse(
     tracker: UnitTracker, begin: Begin
 ) -> None:
     for _ in range(3):
-        begin("fused/one", "a")
-        begin("decode/two", "a")
-        tracker.end("decode/two")
+        begin("one", "a")
+        tracker.begin("decode/one", "decode", ["a"], "here", 1)
+        tracker.end("decode/one")
 
-    assert begin("fused/one", "a").condemned.keys() == {"a"}
+    assert begin("one", "a").condemned.keys() == {"a"}
 
 
 def test_calls_that_a_condemned_image_left_behind_are_forgotten(

@@ -1,5 +1,8 @@
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,3 +113,12 @@ def test_tests_are_no_package(sources_and_tests: Sequence[Any]) -> None:
     ]
 
     assert wrong == []
+
+
+@pytest.mark.parametrize("module", ["waves", "vote_sink", "unit_tracker"])
+def test_who_plans_and_who_writes_needs_no_torch(root: Path, module: str) -> None:
+    program = (
+        f"import sys, pipelines.{module}; sys.exit('torch' in sys.modules and 'torch')"
+    )
+
+    subprocess.run([sys.executable, "-c", program], cwd=root, check=True)

@@ -6,7 +6,8 @@ import torch
 
 from ops.columns import Worker
 from ops.noise import gaussian, noise_key
-from ops.vote.add_noise import AddNoise, num_copies
+from ops.vote.add_noise import AddNoise
+from ops.vote.streams import num_copies
 
 SIGMA, SEED = 0.25, 11
 IMAGES = np.random.default_rng(0).random((3, 3, 16, 16), dtype=np.float32)

@@ -1,11 +1,12 @@
 """The Ray cluster: joined or started, quiet, ready for work that costs GPU-time."""
 
+import atexit
 import logging
 import os
-import signal
-import threading
 from dataclasses import dataclass
 from typing import Any
+
+from infra.driver_end import end_on_sigterm, end_workers, mark_workers
 
 NO_PROGRESS_SECONDS = 1800
 """Seconds without any progress after which an execution is ended as hung."""
@@ -56,6 +57,7 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
+        mark_workers()
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         # Ray ends idle workers beyond one a core; each new one imports torch anew.
         os.environ.setdefault("RAY_num_workers_soft_limit", str(_WORKERS_KEPT))
@@ -80,18 +82,18 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
             f"ray.address needs a running cluster; {address!r} has none that answers. "
             f"Start one with `ray start --head`, or leave ray.address out."
         ) from error
-    if threading.current_thread() is threading.main_thread():
-        # Schedulers reclaim a machine with SIGTERM; it is to end a run as Ctrl-C does.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    atexit.register(stop)
+    end_on_sigterm()
     _prepare_data()
     return True
 
 
 def stop() -> None:
-    """Leave the cluster; one that :func:`start` started ends."""
+    """Leave the cluster; one that :func:`start` started ends, with all its workers."""
     import ray
 
     ray.shutdown()
+    end_workers()
 
 
 def capacity() -> Capacity:

@@ -123,6 +123,13 @@ def nodes() -> tuple[dict[str, Any], ...]:
     )
 
 
+def living_nodes() -> frozenset[str]:
+    """Return the identifiers of the nodes that are alive."""
+    import ray
+
+    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+
+
 def _verbose() -> bool:
     return logger.isEnabledFor(logging.DEBUG)
 

@@ -7,9 +7,10 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from ray.exceptions import RayError
 from rich.console import Console
@@ -22,10 +23,12 @@ from rich.progress import (
 )
 
 from infra import cluster
+from infra.interrupt import Interrupted, interruptible
 from infra.object_store import Store
 from pipelines.attempts import Tell
 from pipelines.heartbeat import BEAT_SECONDS, Heartbeat, State, write_heartbeat
 from pipelines.recipe import Run
+from pipelines.stall import Stall
 from pipelines.tally import Tally
 from pipelines.unit_tracker import News
 
@@ -49,14 +52,19 @@ class Watch:
     votes_wanted: int
     tally: Tally
     tell: Tell
+    stall: Stall
     news: News = field(default_factory=lambda: News((), (), 0, {}))
     unread: tuple[str, ...] = ()
     """Vote files that are new and could not be read yet."""
+
+    stalled: bool = False
+    """Whether a node was lost and nothing has moved since."""
 
     def look(self) -> None:
         """Ask the tracker what is new, and read it; if that fails, with the next."""
         try:
             self.news = self.tell("news")
+            self.stalled = self.stall.noticed(self.news)
             self.unread += self.news.names
             self.tally.take(self.unread)
         except (OSError, ValueError, RayError) as error:
@@ -104,27 +112,42 @@ def watched(watch: Watch) -> Iterator[Watch]:
     Yields:
         The watch; it has looked a last time when the body is done.
     """
+    watch.beat("running")
+    state: State = "failed"
+    with interruptible() as interrupt:
+        try:
+            with _shown(watch, interrupt):
+                yield watch
+            state = "voted"
+        except KeyboardInterrupt:
+            state = "stopped"
+            raise
+        except Interrupted:
+            state = "running"
+            raise
+        finally:
+            watch.beat(state, str(sys.exc_info()[1] or ""))
+
+
+@contextmanager
+def _shown(watch: Watch, interrupt: Callable[[], None]) -> Iterator[None]:
+    """Look from a thread of its own until the body ends."""
     stop = threading.Event()
     show = _bar if sys.stderr.isatty() else _lines
-    watcher = threading.Thread(target=show, args=(watch, stop), daemon=True)
-    watch.beat("running")
+    looks = _looks(watch, stop, interrupt)
+    watcher = threading.Thread(target=show, args=(watch, looks), daemon=True)
     watcher.start()
-    state: State = "failed"
     try:
-        yield watch
-        state = "voted"
-    except KeyboardInterrupt:
-        state = "stopped"
-        raise
+        yield
     finally:
-        error = sys.exc_info()[1]
         stop.set()
         watcher.join()
-        watch.beat(state, str(error or ""))
 
 
-def _looks(watch: Watch, stop: threading.Event) -> Iterator[float]:
-    """Yield the time after each look; the last one follows the stop."""
+def _looks(
+    watch: Watch, stop: threading.Event, interrupt: Callable[[], None]
+) -> Iterator[float]:
+    """Yield the time after each look but the last one, which follows the stop."""
     last_beat = time.monotonic()
     while not stop.wait(LOOK_SECONDS):
         watch.look()
@@ -132,11 +155,13 @@ def _looks(watch: Watch, stop: threading.Event) -> Iterator[float]:
             watch.beat("running")
             last_beat = time.monotonic()
         yield time.monotonic()
+        if watch.stalled:
+            interrupt()
+            stop.wait()
     watch.look()
-    yield time.monotonic()
 
 
-def _bar(watch: Watch, stop: threading.Event) -> None:
+def _bar(watch: Watch, looks: Iterator[float]) -> None:
     columns = (
         TextColumn("sigma {task.fields[sigma]:g}"),
         BarColumn(),
@@ -147,28 +172,25 @@ def _bar(watch: Watch, stop: threading.Event) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(
-            "",
-            total=watch.votes_wanted,
-            sigma=watch.run.sigma,
-            images="",
-            rate=0.0,
-            certified=0.0,
-        )
-        for _ in _looks(watch, stop):
-            bar.update(
-                task,
-                completed=watch.tally.num_votes,
-                images=f"{watch.tally.num_images}/{watch.num_images}",
-                rate=watch.tally.votes_per_second,
-                certified=watch.tally.certified_percent,
-            )
+        task = bar.add_task("", total=watch.votes_wanted, **_fields(watch))
+        for _ in looks:
+            bar.update(task, completed=watch.tally.num_votes, **_fields(watch))
+        bar.update(task, completed=watch.tally.num_votes, **_fields(watch))
 
 
-def _lines(watch: Watch, stop: threading.Event) -> None:
+def _fields(watch: Watch) -> dict[str, Any]:
+    return {
+        "sigma": watch.run.sigma,
+        "images": f"{watch.tally.num_images}/{watch.num_images}",
+        "rate": watch.tally.votes_per_second,
+        "certified": watch.tally.certified_percent,
+    }
+
+
+def _lines(watch: Watch, looks: Iterator[float]) -> None:
     last = time.monotonic()
-    for now in _looks(watch, stop):
-        if now - last >= LINE_SECONDS and not stop.is_set():
+    for now in looks:
+        if now - last >= LINE_SECONDS:
             last = now
             _log(watch)
     _log(watch)

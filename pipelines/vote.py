@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from infra import cluster
+from infra.interrupt import Interrupted
 from pipelines.allotment import Allotment, allot
 from pipelines.conditions import (
     other_conditions,
@@ -23,6 +24,7 @@ from pipelines.plans import Work, cast_votes, tracker, votes_again
 from pipelines.prepare import Job, continued_ledger
 from pipelines.progress import Watch, watched
 from pipelines.recipe import Run
+from pipelines.stall import STALL_SECONDS, Stall
 from pipelines.tally import Tally
 from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit, wave_of
 from pipelines.vote_rows import read_votes
@@ -61,13 +63,19 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
     if not wave.entries:
         logger.info("sigma %g: all votes are there.", run.sigma)
         return Spent()
-    stages = allot(run, cluster.capacity(), job.image_shape)
-    task = _Task(job, run, blocks, stages)
-    others = other_conditions(index, run, use_gpu=task.use_gpu)
-    refuse_if_strict(others, run, job.out)
     before, began = index.num_votes(run.sampling.block), time.monotonic()
-    flips = _cast(task, wave, others)
-    index.refresh()
+    flips, stalled = None, True
+    while stalled and wave.entries:
+        try:
+            flips, stalled = _cast(_task(job, run, blocks), wave), False
+        except Interrupted:
+            logger.warning(
+                "A node was lost, and nothing has moved for %g s; begun anew with what "
+                "is left of the cluster.",
+                STALL_SECONDS,
+            )
+        index.refresh()
+        wave = _wanted(job, index, blocks).incomplete()
     cast = index.num_votes(run.sampling.block) - before
     return Spent(time.monotonic() - began, cast, flips)
 
@@ -94,15 +102,29 @@ class _Task:
         return max(stage.actors for stage in self.stages.values())
 
 
+def _task(job: Job, run: Run, blocks: Mapping[str, int]) -> _Task:
+    return _Task(job, run, blocks, allot(run, cluster.capacity(), job.image_shape))
+
+
+def _has_room(job: Job, run: Run) -> bool:
+    try:
+        allot(run, cluster.capacity(), job.image_shape)
+    except ValueError:
+        return False
+    return True
+
+
 def _wanted(job: Job, index: LedgerIndex, blocks: Mapping[str, int]) -> Wave:
     keys = [entry.key for entry in job.entries]
     entries = tuple(replace(e, sha256=job.digests[e.key]) for e in job.entries)
     return Wave(entries, {s: index.present(keys, s, n) for s, n in blocks.items()})
 
 
-def _cast(task: _Task, wave: Wave, others: Sequence[str]) -> float | None:
+def _cast(task: _Task, wave: Wave) -> float | None:
     """Cast what a wave misses; return the share of votes that flip, if measured."""
     job, run = task.job, task.run
+    others = other_conditions(task.index, run, use_gpu=task.use_gpu)
+    refuse_if_strict(others, run, job.out)
     limit, waves = _cut(task, wave)
     with tracker(run, limit=limit, num_actors=task.num_actors) as tell:
         plainly = partial(
@@ -119,6 +141,7 @@ def _cast(task: _Task, wave: Wave, others: Sequence[str]) -> float | None:
             votes_wanted=_votes_wanted(job, run, task.blocks),
             tally=Tally(job.store, run, job.labels, task.index, task.blocks),
             tell=tell,
+            stall=Stall(cluster.living_nodes, partial(_has_room, job, run)),
         )
         with watched(watch), plainly():
             cast_votes(work, task.stages)

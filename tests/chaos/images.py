@@ -30,6 +30,8 @@ def poisoned(ground: Ground, plan: str) -> Outcome:
     )
     with case.driver() as driver:
         status, left = case.ended(driver)
+        if not case.certified:
+            raise AssertionError(f"certificates are promised; {driver.told()}")
     _require_set_aside(case, {deadly, undecodable})
     _require_few_deaths(case, {"block": deadly, "decode": undecodable})
     begun = [

@@ -1,4 +1,5 @@
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra import cluster
+from infra.interrupt import Interrupted
 from infra.object_store import Store, open_store
 from pipelines.attempts import ToObject
 from pipelines.certificates import certify_votes
@@ -14,6 +16,7 @@ from pipelines.ledger import num_votes, vote_files
 from pipelines.ledger_index import LedgerIndex
 from pipelines.progress import Watch, watched
 from pipelines.recipe import Run
+from pipelines.stall import Stall
 from pipelines.tally import Tally
 from pipelines.unit_tracker import UnitTracker
 from pipelines.vote_rows import read_all_votes
@@ -129,6 +132,7 @@ def watch(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> Watch:
         votes_wanted=3 * 31,
         tally=new_tally(store, run, labels),
         tell=ToObject(UnitTracker(3, 10**6)),
+        stall=Stall(lambda: frozenset({"here"}), lambda: True),
     )
 
 
@@ -168,3 +172,14 @@ def test_the_watcher_ends_with_the_work_and_says_how(
 
     assert last_beat(store).state == state
     assert last_beat(store).reason == str(error)
+
+
+def test_a_stall_ends_the_body_and_the_run_goes_on(
+    watch: Watch, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stall, "noticed", lambda *_: True)
+
+    with pytest.raises(Interrupted), watched(watch):
+        time.sleep(30)
+
+    assert last_beat(store).state == "running"

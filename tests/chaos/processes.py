@@ -15,8 +15,11 @@ OF_THE_CLUSTER = (
     "ray::_StatsActor",
     "ray::ActorLocationTracker",
     "ray::_AutoscalingCoordinatorActor",
+    "ray::DashboardAgent",
+    "ray::RuntimeEnvAgent",
 )
-"""What Ray Data starts once for all runs of a cluster and keeps."""
+"""What Ray starts once for all runs of a cluster and keeps; its agents need a minute to
+notice that the cluster of a driver that got SIGKILL is gone."""
 
 GONE_SECONDS = 30.0
 """Within which every process of a run has to end after its driver."""

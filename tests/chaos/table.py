@@ -120,7 +120,8 @@ begun again after they had been begun once, of 42. Seconds to continue: from the
 or from the driver's restart, to the first new vote file. Same bytes: the certificates
 equal those of an undisturbed run, where images were set aside those of all others.
 As promised: all of that, the right exit status, and neither a process nor a temporary
-file is left.
+file is left; not counting two agents of Ray's, which end a minute after a driver that
+got SIGKILL.
 """
 
 

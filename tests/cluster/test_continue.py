@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import ray
 
+from pipelines.stall import Stall
+
 pytestmark = pytest.mark.ray
 
 Certify = Callable[..., Path]
@@ -43,6 +45,24 @@ def test_a_run_that_is_done_casts_no_vote(
     after = {p: p.stat().st_mtime_ns for p in undisturbed.glob("votes/*/*.parquet")}
     assert after == before
     assert certificates(undisturbed) == certified
+
+
+def test_a_stalled_run_begins_anew_and_ends_in_the_same_bytes(
+    certify_six: Certify,
+    undisturbed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    once = iter([True])
+    monkeypatch.setattr(
+        Stall, "noticed", lambda _, news: bool(news.names) and next(once, False)
+    )
+
+    out = certify_six("stalled", "stages.unit_votes=100", "sigma=[0.25]")
+    certify_six("stalled")
+
+    assert caplog.text.count("begun anew") == 1
+    assert certificates(out) == certificates(undisturbed)
 
 
 def test_report_from_votes_alone_gives_the_same_bytes(

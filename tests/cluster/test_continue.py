@@ -58,8 +58,7 @@ def test_a_stalled_run_begins_anew_and_ends_in_the_same_bytes(
         Stall, "noticed", lambda _, news: bool(news.names) and next(once, False)
     )
 
-    out = certify_six("stalled", "stages.unit_votes=100", "sigma=[0.25]")
-    certify_six("stalled")
+    out = certify_six("stalled", "stages.unit_votes=100")
 
     assert caplog.text.count("begun anew") == 1
     assert certificates(out) == certificates(undisturbed)

@@ -36,7 +36,7 @@ UNITS_IN_HAND = 6
 
 _UNITS_PER_EXECUTION = 20_000
 _UNITS_PER_ACTOR = 500
-"""An execution keeps about 7 KB in the driver for each unit that passed through."""
+"""An execution keeps about 20 KB in the driver for each unit that passed through."""
 
 # Ray's types do not know of instances that can be called, hence the Any below.
 

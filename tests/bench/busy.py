@@ -6,6 +6,7 @@ room for a cluster's worth of them.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -92,6 +93,9 @@ def local_cluster(gpus: int) -> Iterator[None]:
         "num_gpus": gpus // NODES,
         "object_store_memory": STORE_BYTES,
     }
+    # As on nodes with the cores of sixteen GPUs: idle workers are kept, not ended and
+    # started anew, which is what the two cores here would then be busy with.
+    os.environ.update(RAY_num_workers_soft_limit="32")
     nodes = Cluster(initialize_head=True, head_node_args=node)
     try:
         for _ in range(NODES - 1):

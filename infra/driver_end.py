@@ -54,8 +54,9 @@ def _stop(*_: object) -> None:
 
 def _leave() -> None:
     logger.error(
-        "Stopped by SIGTERM; the cluster has not answered since, for %g s. What was "
-        "written is kept; to continue, run the same command again.",
+        "Stopped by SIGTERM; what was under way did not end within %g s, as where the "
+        "cluster was stopped too. What was written is kept; to continue, run the same "
+        "command again.",
         STOP_SECONDS,
     )
     end_workers()

@@ -6,14 +6,10 @@ with ``--write`` the table is kept beside this file, named for hardware and mont
 """
 
 import argparse
-import datetime
 import io
 import json
 import logging
 import os
-import platform
-import re
-import shlex
 import statistics
 import subprocess
 import sys
@@ -28,11 +24,11 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from made import file_name, heading
 from measure import Row, Timing, alternate, markdown, timed
 from PIL import Image
 
 from infra.object_store import Store, open_store
-from infra.provenance import commit, hardware
 from infra.sources.manifest import Manifest
 from pipelines.ingest import ingest
 
@@ -146,22 +142,12 @@ def _row(what: str, timings: Sequence[Timing], count: int) -> Row:
 
 def table(found: Sequence[Row], *, count: int, load: float) -> str:
     """Return the table under a heading that says how it was made."""
-    made_at = commit() or {"commit": "unknown", "dirty": False}
-    machine = hardware()
     size = sum(len(content) for _, _, content in images(100)) / 100
-    script = os.path.relpath(__file__)
-    facts = [
-        ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("commit", made_at["commit"] + (" with changes" if made_at["dirty"] else "")),
-        ("command", f"`{shlex.join(['python', script, *sys.argv[1:]])}`"),
-        ("hardware", machine["cpu"]),
-        ("cores, memory", f"{machine['cores']}, {machine['memory_gib']} GiB"),
-        ("load before", f"{load:.1f}"),
-        ("Python", platform.python_version()),
-        ("images", f"{count} PNG of {SIDE} x {SIDE}, {size:.0f} bytes on average"),
-    ]
-    heading = "".join(f"* {name}: {value}\n" for name, value in facts)
-    return f"# Speed of reading images\n\n{heading}\n{markdown(found)}\n{NOTE}"
+    more = {
+        "load before": f"{load:.1f}",
+        "images": f"{count} PNG of {SIDE} x {SIDE}, {size:.0f} bytes on average",
+    }
+    return f"{heading('# Speed of reading images', more)}\n{markdown(found)}\n{NOTE}"
 
 
 NOTE = """\
@@ -188,9 +174,7 @@ def main() -> None:
     text = table(found, count=asked.images, load=load)
     sys.stdout.write(text)
     if asked.write:
-        name = re.sub(r"[^a-z0-9]+", "_", hardware()["cpu"].lower()).strip("_")
-        month = datetime.datetime.now(datetime.UTC).strftime("%Y%m")
-        Path(__file__).with_name(f"read_rate_{name}_{month}.md").write_text(text)
+        Path(__file__).with_name(file_name("read_rate")).write_text(text)
 
 
 if __name__ == "__main__":

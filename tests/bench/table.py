@@ -5,12 +5,8 @@ table is kept beside this file, named for the hardware and the month.
 """
 
 import argparse
-import datetime
 import logging
 import os
-import platform
-import re
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +18,8 @@ import gpu
 import help_time
 import torch
 import yardstick
+from made import file_name, heading
 from measure import THREADS, Row, markdown
-
-from infra.provenance import commit, hardware
 
 logger = logging.getLogger(__name__)
 
@@ -66,23 +61,14 @@ def parts(folder: Path, *, rounds: int, compiled: bool) -> dict[str, Part]:
     return on_cpu
 
 
-def table(rows: Sequence[Row], command: str) -> str:
+def table(rows: Sequence[Row], *, load: float) -> str:
     """Return the table under a heading that says how it was made."""
-    made_at = commit() or {"commit": "unknown", "dirty": False}
-    machine = hardware()
-    facts = [
-        ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("commit", made_at["commit"] + (" with changes" if made_at["dirty"] else "")),
-        ("command", f"`{command}`"),
-        ("hardware", _hardware_name()),
-        ("cores, memory", f"{machine['cores']}, {machine['memory_gib']} GiB"),
-        ("load before", f"{os.getloadavg()[0]:.1f}"),
-        ("torch, threads", f"{torch.__version__}, {THREADS}"),
-        ("CPU capability", torch.backends.cpu.get_cpu_capability()),
-        ("Python", platform.python_version()),
-    ]
-    heading = "".join(f"* {name}: {value}\n" for name, value in facts)
-    return f"# Speed of certify\n\n{heading}\n{markdown(rows)}\n{NOTE}"
+    more = {
+        "load before": f"{load:.1f}",
+        "torch, threads": f"{torch.__version__}, {THREADS}",
+        "CPU capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    return f"{heading('# Speed of certify', more)}\n{markdown(rows)}\n{NOTE}"
 
 
 NOTE = """\
@@ -90,17 +76,6 @@ Medians. "By core time" divides by the processor time of all threads, times thei
 number, instead of the wall clock: what the clock would say if no other process ran.
 Weights are random: votes lie closer to the boundary than those of trained networks.
 """
-
-
-def _hardware_name() -> str:
-    machine = hardware()
-    return ", ".join([machine["cpu"], *machine["gpus"]])
-
-
-def _file_name() -> str:
-    name = re.sub(r"[^a-z0-9]+", "_", _hardware_name().lower()).strip("_")
-    month = datetime.datetime.now(datetime.UTC).strftime("%Y%m")
-    return f"{SUBJECT}_{name}_{month}.md"
 
 
 def main() -> None:
@@ -112,16 +87,16 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     rows: list[Row] = []
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         listed = parts(Path(name), rounds=asked.rounds, compiled=asked.compile)
         for part, measure in listed.items():
             logger.info("measuring: %s", part)
             rows += measure()
-    script = os.path.relpath(__file__)
-    text = table(rows, shlex.join(["python", script, *sys.argv[1:]]))
+    text = table(rows, load=before)
     sys.stdout.write(text)
     if asked.write:
-        Path(__file__).with_name(_file_name()).write_text(text)
+        Path(__file__).with_name(file_name(SUBJECT)).write_text(text)
 
 
 if __name__ == "__main__":

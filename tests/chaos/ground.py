@@ -1,5 +1,6 @@
 """Where faults are played: a small recipe, its undisturbed run, a case per fault."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -154,6 +155,27 @@ class Case:
         """Wait for the last driver; returns its status and what it leaves behind."""
         status = driver.ended()
         return status, (*processes.left_after(driver.mark), *self.half_written)
+
+    def run_again(
+        self, fault: str, injected: str, left: tuple[str, ...] = ()
+    ) -> Outcome:
+        """Run the command once more, to its end; seconds count from this start.
+
+        Args:
+            fault: that the run before met.
+            injected: what was done, when and how often.
+            left: what the run before has left behind.
+        """
+        restarted = time.time()
+        with self.driver() as driver:
+            status, left_at_end = self.ended(driver)
+        return self.outcome(
+            fault,
+            injected,
+            seconds_to_continue=self.seconds_to_continue(restarted),
+            status=status,
+            left=(*left, *left_at_end),
+        )
 
     @property
     def half_written(self) -> list[str]:

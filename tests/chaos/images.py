@@ -1,6 +1,5 @@
 """Faults of single images: one kills its worker every time, one never ends."""
 
-import time
 from dataclasses import replace
 
 from ground import Case, Ground, keys
@@ -78,14 +77,7 @@ def hanging(ground: Ground, plan: str) -> Outcome:
     with case.driver() as driver:
         stuck = case.next_line("block", lambda line: image in line.about)
         driver.require_refusal(image, stuck.node[:8])
-    restarted = time.time()
     healthy = replace(case, injection=replace(case.injection, hanging=()))
-    with healthy.driver() as driver:
-        status, left = healthy.ended(driver)
-    return healthy.outcome(
-        "hang",
-        f"noise of {image} takes for ever; then not any more",
-        seconds_to_continue=healthy.seconds_to_continue(restarted),
-        status=status,
-        left=left,
+    return healthy.run_again(
+        "hang", f"noise of {image} takes for ever; then not any more"
     )

@@ -76,15 +76,8 @@ def driver_interrupted(ground: Ground, plan: str) -> Outcome:
         left = processes.left_after(driver.mark)
         if f"to continue: diffsmooth certify {ground.recipe}" not in driver.told():
             raise AssertionError(f"nothing said how to go on; {driver.told()}")
-    restarted = time.time()
-    with case.driver() as driver:
-        status, left_at_end = case.ended(driver)
-    return case.outcome(
-        "driver interrupted",
-        "SIGINT after the first vote file",
-        seconds_to_continue=case.seconds_to_continue(restarted),
-        status=status,
-        left=(*left, *left_at_end),
+    return case.run_again(
+        "driver interrupted", "SIGINT after the first vote file", tuple(left)
     )
 
 

@@ -52,15 +52,9 @@ def s3_fails_too_long(ground: Ground, plan: str) -> Outcome:
             proxy.fail("503", 3600.0)
             driver.require_refusal(case.out, "Reduce your request rate")
             proxy.fail("503", 0.0)
-        restarted = time.time()
-        with case.driver() as driver:
-            status, left = case.ended(driver)
-        return case.outcome(
+        return case.run_again(
             "S3 server fails for long",
             f"503 until the run gave up: {proxy.num_faults} requests",
-            seconds_to_continue=case.seconds_to_continue(restarted),
-            status=status,
-            left=left,
         )
 
 
@@ -115,15 +109,8 @@ def disk_full(ground: Ground, plan: str) -> Outcome:
             driver.require_refusal(*said)
         blocks(case.store)
         ballast.unlink()
-        restarted = time.time()
-        with case.driver() as driver:
-            status, left = case.ended(driver)
-        return case.outcome(
-            "disk full",
-            "no byte left after the first vote file, then room again",
-            seconds_to_continue=case.seconds_to_continue(restarted),
-            status=status,
-            left=left,
+        return case.run_again(
+            "disk full", "no byte left after the first vote file, then room again"
         )
 
 

@@ -6,12 +6,8 @@ hardware and the month. Ends with status 1 if a run did not end as it should.
 """
 
 import argparse
-import datetime
 import logging
 import os
-import platform
-import re
-import shlex
 import sys
 import tempfile
 import time
@@ -19,11 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# Tables of measurements share how they are headed and named.
+sys.path.append(str(Path(__file__).parents[1] / "bench"))
+
 from ground import RECIPE, Ground, Impossible, prepared
+from made import file_name, heading
 from outcomes import Outcome
 from scenarios import SCENARIOS, Scenario
-
-from infra.provenance import commit, hardware
 
 logger = logging.getLogger(__name__)
 
@@ -93,24 +91,15 @@ def _measured(scenario: Scenario, outcome: Outcome) -> Played:
     return Played(cells, good)
 
 
-def table(rows: Sequence[Played], command: str) -> str:
+def table(rows: Sequence[Played]) -> str:
     """Return the table under a heading that says how it was made."""
-    made_at = commit() or {"commit": "unknown", "dirty": False}
-    machine = hardware()
-    facts = [
-        ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("commit", made_at["commit"] + (" with changes" if made_at["dirty"] else "")),
-        ("command", f"`{command}`"),
-        ("hardware", _hardware_name()),
-        ("cores, memory", f"{machine['cores']}, {machine['memory_gib']} GiB"),
-        ("load at the end", f"{os.getloadavg()[0]:.1f}"),
-        ("Python", platform.python_version()),
-        ("recipe", f"{RECIPE['data']['subset']} of digits, 42 blocks, no purifier"),
-    ]
-    heading = "".join(f"* {name}: {value}\n" for name, value in facts)
+    more = {
+        "load at the end": f"{os.getloadavg()[0]:.1f}",
+        "recipe": f"{RECIPE['data']['subset']} of digits, 42 blocks, no purifier",
+    }
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells for row in rows)]
     body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"# Faults of certify\n\n{heading}\n{body}\n{NOTE}"
+    return f"{heading('# Faults of certify', more)}\n{body}\n{NOTE}"
 
 
 NOTE = """\
@@ -123,17 +112,6 @@ As promised: all of that, the right exit status, and neither a process nor a tem
 file is left; not counting two agents of Ray's, which end a minute after a driver that
 got SIGKILL.
 """
-
-
-def _hardware_name() -> str:
-    machine = hardware()
-    return ", ".join([machine["cpu"], *machine["gpus"]])
-
-
-def _file_name() -> str:
-    name = re.sub(r"[^a-z0-9]+", "_", _hardware_name().lower()).strip("_")
-    month = datetime.datetime.now(datetime.UTC).strftime("%Y%m")
-    return f"faults_{name}_{month}.md"
 
 
 def main() -> None:
@@ -149,11 +127,10 @@ def main() -> None:
         os.environ["RAY_TMPDIR"] = name
         ground = prepared(Path(name), None)
         rows = [play(scenario, ground) for scenario in chosen]
-    script = os.path.relpath(__file__)
-    text = table(rows, shlex.join(["python", script, *sys.argv[1:]]))
+    text = table(rows)
     sys.stdout.write(text)
     if asked.write:
-        (BENCH / _file_name()).write_text(text)
+        (BENCH / file_name("faults")).write_text(text)
     sys.exit(not all(row.good for row in rows))
 
 

@@ -7,12 +7,15 @@ import psutil
 import pytest
 
 ENDS_ITS_WORKERS = """
-import subprocess, sys
+import subprocess, time, psutil
 from infra import driver_end
 driver_end.WORKERS_END_SECONDS = 0.2
-start = lambda title: subprocess.Popen(
-    ["bash", "-c", f"exec -a {title} sleep 60"], start_new_session=True
-)
+def start(title):
+    command = ["bash", "-c", f"exec -a {title} sleep 60"]
+    process = subprocess.Popen(command, start_new_session=True)
+    while psutil.Process(process.pid).cmdline()[0] != title:
+        time.sleep(0.01)
+    return process
 stranger = start("ray::Stranger")
 driver_end.mark_workers()
 left, other = start("ray::MapWorker"), start("other")

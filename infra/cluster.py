@@ -11,7 +11,9 @@ from infra.driver_end import end_on_sigterm, end_workers, mark_workers
 NO_PROGRESS_SECONDS = 1800
 """Seconds without any progress after which an execution is ended as hung."""
 
-_WORKERS_KEPT = 32
+_KEPT_MS = "300000"
+"""For which idle workers are kept. Raising Ray's limit of their number instead
+(``num_workers_soft_limit``) makes it start that many whenever tasks queue."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +61,8 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
     if address is None:
         mark_workers()
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        # Ray ends idle workers beyond one a core; each new one imports torch anew.
-        os.environ.setdefault("RAY_num_workers_soft_limit", str(_WORKERS_KEPT))
+        # Ray ends workers that were idle for a second; each new one imports anew.
+        os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", _KEPT_MS)
     if not _verbose():
         # Ray's core warns of each actor pool that its arguments lie in the object
         # store, with a line of its own that no logger catches.

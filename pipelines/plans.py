@@ -64,7 +64,8 @@ class Work:
 
     def aside(self, stage: str) -> SetAside:
         """Return what sets images aside in one stage."""
-        return SetAside(self.run, self.out, self.metadata, self.attempts(stage))
+        sigma, block = self.run.sigma, self.run.sampling.block
+        return SetAside(sigma, block, self.out, self.metadata, self.attempts(stage))
 
 
 @contextmanager
@@ -131,7 +132,8 @@ def _voted(
 ) -> Dataset:
     rows = [{"number": number, "wave": pickle.dumps(wave)} for number, wave in waves]
     expand: Any = ExpandWaves(work.run.sampling.block, work.limit, work.tell)
-    decode: Any = DecodeUnits(work.run.data.source, work.run, work.aside("decode"))
+    data = work.run.data
+    decode: Any = DecodeUnits(data.source, data.preprocess, work.aside("decode"))
     listed = ray.data.from_items(rows, override_num_blocks=len(rows))
     listed.context.target_max_block_size = 1  # every row a block of its own
     # The gate bounds what is under way. Ray's own budgets would starve a stage: they

@@ -11,7 +11,6 @@ from infra.object_store import open_store
 from ops.vote.streams import num_copies
 from pipelines.attempts import Attempts
 from pipelines.ledger import VOTES, commit
-from pipelines.recipe import Run
 from pipelines.units import Job, Unit
 
 logger = logging.getLogger(__name__)
@@ -24,7 +23,12 @@ CARRIED = ("sigma", "image_key", "label", "stream", "block", "image_sha256")
 class SetAside:
     """Commits the blocks of images that cannot be served: all votes for no class."""
 
-    run: Run
+    sigma: float
+    """Std of the certified noise, in [0, 1] pixels."""
+
+    block: int
+    """Copies in a block."""
+
     out: str
     metadata: Mapping[str, str]
     attempts: Attempts
@@ -40,7 +44,7 @@ class SetAside:
             {
                 **{name: row[name] for name in CARRIED},
                 "counts": [],
-                "invalid": num_copies(row["stream"], self.run.sampling.block),
+                "invalid": num_copies(row["stream"], self.block),
                 "seconds": 0.0,
                 "failure": reason,
                 "conditions": "{}",
@@ -66,7 +70,7 @@ class SetAside:
             sha256: of its content, if it was read.
         """
         rows = [
-            identity_row(job, block, self.run.sigma, sha256)
+            identity_row(job, block, self.sigma, sha256)
             for job in unit.jobs
             if job.entry.key == key
             for block in job.blocks

@@ -17,7 +17,8 @@ from ops.vote.count_votes import CountVotes
 from ops.vote.local_smooth import LocalSmooth
 from ops.vote.streams import CLEAN
 from pipelines.attempts import call_name
-from pipelines.decode import Decoded, calls
+from pipelines.calls import calls
+from pipelines.decode import Decoded
 from pipelines.ledger import VOTES
 from pipelines.recipe import Run
 from pipelines.set_aside import CARRIED, SetAside

@@ -11,11 +11,11 @@ import torch
 from infra.images import decode
 from infra.sources.content import digest
 from infra.sources.entry import Entry
-from ops.pixels import require_unit
+from ops.pixel_range import require_unit
 from pipelines.block_sample import Row, sampled_blocks
+from pipelines.calls import calls
 from pipelines.check import Check
 from pipelines.conditions import share_of_flips
-from pipelines.decode import calls
 from pipelines.ledger import VOTES
 from pipelines.recipe import Run
 from pipelines.recount import Recount
@@ -133,7 +133,7 @@ def _images(
                 f"{digests[entry.key][:12]}. Restore the image."
             )
         image = decode(content, run.data.preprocess, key=entry.key)
-        require_unit(torch.from_numpy(image), entry.key)
+        require_unit(image, entry.key)
         images[entry.key] = image
     return images
 

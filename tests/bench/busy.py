@@ -24,6 +24,9 @@ from pipelines.allotment import Allotment
 
 NODES, NODE_CPUS = 4, 2
 STORE_BYTES = 200 * 2**20
+KEPT_MS = "300000"
+"""For which Ray keeps idle workers."""
+
 SPREAD = 0.3
 
 Calls = Sequence[tuple[float, float]]
@@ -93,9 +96,8 @@ def local_cluster(gpus: int) -> Iterator[None]:
         "num_gpus": gpus // NODES,
         "object_store_memory": STORE_BYTES,
     }
-    # As on nodes with the cores of sixteen GPUs: idle workers are kept, not ended and
-    # started anew, which is what the two cores here would then be busy with.
-    os.environ.update(RAY_num_workers_soft_limit="32")
+    # As in a cluster that a run starts for itself.
+    os.environ.update(RAY_idle_worker_killing_time_threshold_ms=KEPT_MS)
     nodes = Cluster(initialize_head=True, head_node_args=node)
     try:
         for _ in range(NODES - 1):

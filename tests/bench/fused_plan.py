@@ -30,8 +30,9 @@ from infra.meters import Meters
 from ops.columns import Worker
 from ops.vote.add_noise import AddNoise
 from pipelines.attempts import Attempts, ToObject
+from pipelines.calls import calls
 from pipelines.certify import certify
-from pipelines.decode import Decoded, DecodeUnits, calls
+from pipelines.decode import Decoded, DecodeUnits
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
 from pipelines.stages import FusedStage
@@ -61,14 +62,14 @@ def aside_of(run: Run) -> SetAside:
     attempts = Attempts(
         ToObject(UnitTracker(1, 1)), Meters("bench", "fused", run.sigma)
     )
-    return SetAside(run, "", {}, attempts)
+    return SetAside(run.sigma, run.sampling.block, "", {}, attempts)
 
 
 def unit_of(run: Run, num_votes: int) -> Decoded:
     """Return a decoded unit of the run's first image, as an actor receives it."""
     (entry, *_) = run.data.source.entries()
     blocks = tuple(range(num_votes // run.sampling.block))
-    decode = DecodeUnits(run.data.source, run, aside_of(run))
+    decode = DecodeUnits(run.data.source, run.data.preprocess, aside_of(run))
     return decode.decoded(Unit((Job(entry, "estimate", blocks),)))
 
 

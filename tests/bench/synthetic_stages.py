@@ -5,28 +5,20 @@ them fit a small machine. Units, gate, tracker, decode tasks and commits are the
 ones.
 """
 
-import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
-from synthetic_actor import Wait, never
+from synthetic_actor import BLOCK, SIGMA, ReadNothing, Wait
 
 from infra.sources.entry import Entry
 from pipelines import plans
 from pipelines.allotment import Allotment
-from pipelines.attempts import Attempts
-from pipelines.ledger import VOTES
 from pipelines.plans import Work, cast_votes, tracker
-from pipelines.set_aside import identity_row
-from pipelines.units import UNITS_PER_WAVE, Unit, Wave, nothing_voted
-from pipelines.vote_sink import packed
+from pipelines.units import UNITS_PER_WAVE, Wave, nothing_voted
 
-SIGMA = 0.25
-BLOCK = 100
 BLOCKS_PER_UNIT = 20
 LIMIT = BLOCK * BLOCKS_PER_UNIT
 """Votes in a unit: one image of 20 blocks."""
@@ -45,43 +37,6 @@ def waves(count: int) -> list[Wave]:
     return whole.parts(UNITS_PER_WAVE)
 
 
-def votes_of(unit: Unit) -> pa.Table:
-    """Return votes of a unit that nobody cast."""
-    counts = [{"class": 3, "count": BLOCK}]
-    rows = [
-        {
-            **identity_row(job, block, SIGMA, None),
-            "counts": counts,
-            "invalid": 0,
-            "seconds": 1.0,
-            "failure": None,
-            "conditions": "{}",
-        }
-        for job in unit.jobs
-        for block in job.blocks
-    ]
-    return pa.Table.from_pylist(rows, VOTES)
-
-
-class ReadNothing:
-    """In place of decoding: the unit's name, images and ready-made votes."""
-
-    def __init__(self, source: None, run: SimpleNamespace, attempts: Attempts) -> None:
-        del source, run
-        self._attempts = attempts
-
-    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
-        """Yield each unit with its votes."""
-        for pickled in batch["unit"]:
-            unit: Unit = pickle.loads(pickled)
-            keys = [entry.key for entry in unit.entries]
-            made = self._attempts.survived(
-                f"decode/{unit.name}", keys, lambda _, u=unit: votes_of(u), never
-            )
-            votes = pa.concat_tables(list(made))
-            yield {"unit": [pickle.dumps((unit.name, keys, packed(votes)))]}
-
-
 @contextmanager
 def stand_ins() -> Iterator[None]:
     """Put the stages that only wait in place of the real ones."""
@@ -89,7 +44,7 @@ def stand_ins() -> Iterator[None]:
         "DecodeUnits": ReadNothing,
         "FusedStage": Wait,
         "WorkerSettings": dict,
-        "SetAside": lambda run, out, metadata, attempts: attempts,
+        "SetAside": lambda *described: described[-1],
     }
     real = {name: getattr(plans, name) for name in changed}
     vars(plans).update(changed)
@@ -116,7 +71,7 @@ def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) ->
         compile=False,
         sampling=SimpleNamespace(block=BLOCK),
         stages=SimpleNamespace(attempts=3),
-        data=SimpleNamespace(source=None),
+        data=SimpleNamespace(source=None, preprocess="none"),
         ray=SimpleNamespace(no_progress_seconds=300),
         **{"seconds": 0.0, "spread": 0.0, "trace": "", **run},
     )

@@ -16,7 +16,7 @@ from fused_plan import VOTES, fused, unit_of, worker_of
 from measure import Row, alternate, markdown, rates, ratio
 from shapes import cifar, run_of
 
-from pipelines.decode import calls
+from pipelines.calls import calls
 from pipelines.recipe import Run
 from pipelines.stages import ops_of, run_op
 

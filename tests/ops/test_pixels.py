@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
 import torch
 
-from ops.pixels import from_bytes, require_unit, to_bytes, to_signed, to_unit
+from ops.pixels import from_bytes, to_bytes, to_signed, to_unit
 
 
 def test_signed_range_spans_minus_one_to_one_and_back() -> None:
@@ -26,17 +25,3 @@ def test_every_byte_survives_the_way_to_pixels_and_back() -> None:
 
 def test_bytes_of_noisy_pixels_saturate() -> None:
     assert to_bytes(torch.tensor([-0.5, 1.5])).tolist() == [0, 255]
-
-
-def test_black_and_white_are_inside_the_unit_range() -> None:
-    image = torch.tensor([0.0, 1.0])
-    assert require_unit(image, "digits_0000") is image
-
-
-@pytest.mark.parametrize("pixel", [-0.001, 1.001, float("nan"), float("inf")])
-def test_pixels_outside_the_unit_range_are_refused_with_the_image_named(
-    pixel: float,
-) -> None:
-    image = torch.tensor([0.5, pixel])
-    with pytest.raises(ValueError, match=r"pixels in \[0, 1\]; image 'digits_0007'"):
-        require_unit(image, "digits_0007")

@@ -107,7 +107,7 @@ def set_aside(run: Run, out: Path, metadata: Mapping[str, str]) -> SetAside:
     """Return what a stage of this process sets images aside with."""
     tracker = UnitTracker(run.stages.attempts, 10**9, is_alive=lambda _: True)
     attempts = Attempts(ToObject(tracker), Meters("test", "fused", run.sigma))
-    return SetAside(run, str(out), metadata, attempts)
+    return SetAside(run.sigma, run.sampling.block, str(out), metadata, attempts)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def cast_here(
     )
     metadata = vote_metadata(vote_identity(run), run.model_dump(mode="json"), "small")
     aside = set_aside(run, out, metadata)
-    decode = DecodeUnits(run.data.source, run, aside)
+    decode = DecodeUnits(run.data.source, run.data.preprocess, aside)
     stage = FusedStage(run, worker_settings(run), aside)
     for unit in units:
         votes = stage.votes(decode.decoded(unit))

@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +10,9 @@ from infra.object_store import open_store
 from infra.sources.class_folders import ClassFolders
 from infra.sources.content import digest
 from infra.sources.digits import Digits
+from pipelines.calls import calls
 from pipelines.certificates import blocks_of, certify_votes
-from pipelines.decode import (
-    Decoded,
-    DecodeUnits,
-    calls,
-    entry_digests,
-    rows_at_once,
-)
+from pipelines.decode import Decoded, DecodeUnits, entry_digests
 from pipelines.identity import vote_identity
 from pipelines.ledger import vote_metadata
 from pipelines.recipe import Run
@@ -38,7 +32,7 @@ def decoded(aside_of: Callable[..., SetAside]) -> Decode:
         unit = Unit(tuple(missing_jobs(nothing_voted(entries, blocks_of(run)))))
         metadata = vote_metadata(vote_identity(run), {}, "six")
         aside = aside_of(run, out, metadata)
-        return DecodeUnits(run.data.source, run, aside).decoded(unit)
+        return DecodeUnits(run.data.source, run.data.preprocess, aside).decoded(unit)
 
     return decode
 
@@ -145,23 +139,6 @@ def test_digests_are_of_every_image_whatever_the_number() -> None:
     assert list(digests) == [entry.key for entry in entries]
     (last,) = source.read(entries[-1:])
     assert digests[entries[-1].key] == digest(last)
-
-
-@pytest.mark.parametrize(
-    ("shape", "block", "batch"),
-    [((1, 8, 8), 100, 100), ((3, 32, 32), 100, 256), ((3, 224, 224), 100, 64)],
-)
-def test_a_call_stays_in_memory_and_fills_its_batches(
-    shape: tuple[int, ...], block: int, batch: int
-) -> None:
-    rows: Any = rows_at_once(shape, block, batch)
-
-    def padding(number: int) -> float:
-        return -number * block % batch / (number * block)
-
-    room = 2**28 // (4 * block * int(np.prod(shape)))
-    assert 1 <= rows <= max(1, room)
-    assert all(padding(rows) <= padding(fewer) for fewer in range(1, rows))
 
 
 def test_digests_that_entries_know_are_not_read_again() -> None:

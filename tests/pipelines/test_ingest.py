@@ -224,7 +224,8 @@ def test_a_broken_image_of_a_manifest_becomes_a_row_with_its_reason(
     unit = Unit(tuple(missing_jobs(wave)))
     metadata = vote_metadata(vote_identity(run), {}, "four")
     out = tmp_path / "out"
-    DecodeUnits(run.data.source, run, aside_of(run, out, metadata)).decoded(unit)
+    aside = aside_of(run, out, metadata)
+    DecodeUnits(run.data.source, run.data.preprocess, aside).decoded(unit)
 
     votes = read_all_votes(open_store(out), run.sigma).rows
     certificate = certify_votes(votes, {"c": 1}, run).to_pylist()[0]

@@ -57,7 +57,7 @@ class Bench:
 
     def __init__(self, run: Run, settings: WorkerSettings, aside: SetAside) -> None:
         self.run, self.settings, self.aside = run, settings, aside
-        self.decode = DecodeUnits(run.data.source, run, aside)
+        self.decode = DecodeUnits(run.data.source, run.data.preprocess, aside)
 
     def jobs(self) -> list[Job]:
         entries = self.run.data.source.entries()[:4]

@@ -115,8 +115,8 @@ def test_tests_are_no_package(sources_and_tests: Sequence[Any]) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", ["waves", "vote_sink", "unit_tracker"])
-def test_who_plans_and_who_writes_needs_no_torch(root: Path, module: str) -> None:
+@pytest.mark.parametrize("module", ["waves", "decode", "vote_sink", "unit_tracker"])
+def test_who_plans_reads_or_writes_needs_no_torch(root: Path, module: str) -> None:
     program = f"import sys, pipelines.{module}; print('torch' in sys.modules)"
 
     ran = subprocess.run(

@@ -43,6 +43,9 @@ CERTIFICATES = pa.schema(
 )
 """One row per image and sigma; ``counts`` and ``invalid`` are of the estimate."""
 
+INCOMPLETE = "incomplete"
+"""Why an image has no certificate whose blocks do not tile what is read."""
+
 UNITS = {
     "sigma": "std of the noise in [0, 1] pixels",
     "radius": "l2 distance in [0, 1] pixels of the certified input",
@@ -219,7 +222,7 @@ def _reasons(
     whole: np.ndarray,
 ) -> list[str]:
     usual = np.where(abstained, "abstained", "certified")
-    usual = np.where(whole, usual, "incomplete")
+    usual = np.where(whole, usual, INCOMPLETE)
     return [failed.get(key, str(word)) for key, word in zip(keys, usual, strict=True)]
 
 

@@ -52,8 +52,8 @@ def certify(
     set_aside = sum(num_set_aside(curve.certificates) for curve in curves)
     if set_aside:
         logger.warning(
-            "%d certificates were set aside, with radius 0 and the reason in "
-            "certificates.parquet.",
+            "%d certificates rest on blocks that failed or are missing, which count "
+            "against every class; certificates.parquet says why.",
             set_aside,
         )
     return (SET_ASIDE if set_aside else DONE), curves, job

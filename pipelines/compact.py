@@ -8,16 +8,25 @@ block twice or not at all, and a merge that stops anywhere is finished by the ne
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+import pyarrow as pa
+
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
 from pipelines.canonical import canonical
+from pipelines.duplicates import differ, found_again
 from pipelines.in_order import in_order
-from pipelines.ledger import is_merged, merged_from, stored_sigmas, vote_files
+from pipelines.ledger import (
+    VOTES,
+    is_merged,
+    merged_from,
+    stored_sigmas,
+    vote_files,
+)
 from pipelines.ledger_index import LedgerIndex
 from pipelines.merge import SmallFile, merge, remove_all
 from pipelines.vote_rows import distinct, opened
@@ -110,9 +119,23 @@ def _left_by(store: Store, name: str, there: set[str]) -> set[str]:
         with opened(store, name) as (_, facts):
             left = there & set(merged_from(facts))
         if left:
-            from_bytes(store.read(name), f"{store.url}/{name}")
+            merged, _ = from_bytes(store.read(name), f"{store.url}/{name}")
+            _tell_others(store, merged, left)
         return left
     return set()
+
+
+def _tell_others(store: Store, merged: pa.Table, left: Iterable[str]) -> None:
+    """Say which files were written again with other votes than were merged."""
+    for name in sorted(left):
+        with suppress(FileNotFoundError):
+            late, _ = from_bytes(store.read(name), f"{store.url}/{name}")
+            rows = pa.concat_tables([merged, late.select(VOTES.names)])
+            again, first = found_again(rows)
+            num = int(differ(rows, again, first).sum())
+            if num:
+                told = "%d blocks of %s were voted again, otherwise; the merged count."
+                logger.warning(told, num, name)
 
 
 def _by_first_image(index: LedgerIndex) -> list[str]:

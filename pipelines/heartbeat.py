@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from infra.object_store import Store
+from pipelines.json_file import json_object
 
 NAME = "progress.json"
 
@@ -99,7 +100,8 @@ def read_heartbeat(store: Store) -> Heartbeat | None:
     """
     if not store.exists(NAME):
         return None
-    said = json.loads(store.read(NAME))
+    remedy = "Delete it; it only tells diffsmooth status how a run stands."
+    said = json_object(store, NAME, remedy)
     if said.keys() != {one.name for one in fields(Heartbeat)}:
         return None  # of another version, which says nothing that we know
     lists = {name: tuple(said[name]) for name in ("in_flight", "nodes")}

@@ -1,13 +1,18 @@
 """An OUT that holds an imported log instead of votes."""
 
-import json
-
 import pyarrow as pa
 
 from infra.object_store import Store
 from infra.tables import from_bytes
 from pipelines.curve import IMPORTED, Curve
 from pipelines.import_settings import ImportSettings
+from pipelines.json_file import json_object
+
+_REMEDY = (
+    "Put a copy back; or delete it, and what was claimed of these votes but for "
+    "the certificates there is forgotten, then run diffsmooth report, which writes it "
+    "anew."
+)
 
 
 def is_imported(store: Store) -> bool:
@@ -58,4 +63,4 @@ def manifest_of(store: Store) -> dict:
     """Return the manifest of an OUT, empty where there is none."""
     if not store.exists("manifest.json"):
         return {}
-    return json.loads(store.read("manifest.json"))
+    return json_object(store, "manifest.json", _REMEDY)

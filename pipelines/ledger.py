@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.object_store import Store
-from infra.tables import to_bytes
+from infra.tables import from_bytes, to_bytes
 from ops.vote.streams import num_copies
 from pipelines.canonical import Identity, canonical, differences
 
@@ -40,6 +41,14 @@ BY_KEY = [(name, "ascending") for name in ("image_key", "stream", "block")]
 
 MERGED = "merged-"
 """Begins the name of a file that holds what several units' files held."""
+
+_OTHER = "~"
+"""Between the name of a file and the digest of other votes of the same blocks; it sorts
+behind what follows in the name of the first."""
+
+_VOTED = ["image_key", "stream", "block", "counts", "invalid"]
+
+logger = logging.getLogger(__name__)
 
 _IN_FOLDER = re.compile(r"votes/sigma_(?P<sigma>[0-9.]+(e[+-]?[0-9]+)?)/")
 
@@ -76,12 +85,33 @@ def commit(store: Store, votes: pa.Table, metadata: Mapping[str, str]) -> str:
         metadata: from :func:`vote_metadata`.
 
     Returns:
-        The name. A second commit of the same keys changes nothing.
+        The name. A second commit of the same keys changes nothing; if its votes are
+        others, they are kept beside the first, which count, so that readers can tell.
     """
     votes = votes.select(VOTES.names).cast(VOTES).sort_by(BY_KEY)
     name = name_of(votes, metadata)
-    store.write_once(name, to_bytes(votes, metadata))
+    data = to_bytes(votes, metadata)
+    if not store.write_once(name, data):
+        _keep_if_other(store, name, votes, data)
     return name
+
+
+def _keep_if_other(store: Store, name: str, votes: pa.Table, data: bytes) -> None:
+    try:
+        stored, _ = from_bytes(store.read(name), f"{store.url}/{name}")
+    except FileNotFoundError:
+        return  # it was merged since
+    if votes.select(_VOTED).equals(stored.select(_VOTED)):
+        return
+    content = hashlib.blake2b(data, digest_size=6).hexdigest()
+    store.write_once(f"{name.removesuffix('.parquet')}{_OTHER}{content}.parquet", data)
+    logger.warning("Blocks of %s were voted again, otherwise; the first count.", name)
+
+
+def first_name(name: str) -> str:
+    """Return the name that a vote file's keys give, also for votes kept beside it."""
+    stem, other, _ = name.partition(_OTHER)
+    return f"{stem}.parquet" if other else name
 
 
 def name_of(votes: pa.Table, metadata: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
+from pipelines.certificates import INCOMPLETE
 from pipelines.certify_stage import Certified, certify_here
 from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import IMPORTED, Curve
@@ -135,7 +136,7 @@ def _certified(store: Store, indexes: Indexes, run: Run) -> Certified:
 
 
 def _require_some_complete(certificates: pa.Table, run: Run, where: str) -> None:
-    incomplete = pc.equal(certificates["reason"], "incomplete")
+    incomplete = pc.equal(certificates["reason"], INCOMPLETE)
     if pc.all(incomplete).as_py():
         raise ValueError(
             f"report needs {run.sampling.num_select} + {run.sampling.num_estimate} "

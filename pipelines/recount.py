@@ -1,6 +1,5 @@
 """The votes of an OUT counted anew, with what it says of them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,7 +53,7 @@ def recount(store: Store) -> Recount:
         ValueError: the recipe, the list of images or the manifest is broken.
         FileNotFoundError: there is no list of images.
     """
-    indexes, manifest = stored_indexes(store), _manifest(store)
+    indexes, manifest = stored_indexes(store), manifest_of(store)
     recipe = _as_analysed(stored_recipe(store, indexes, []), manifest)
     place = f"{store.url}/images.parquet"
     asked, _ = from_bytes(store.read("images.parquet"), place)
@@ -65,16 +64,6 @@ def recount(store: Store) -> Recount:
         index = indexes.get(folder(run.sigma)) or LedgerIndex(store, run.sigma)
         found.append(certify_here(store, run, index, labels))
     return Recount(store, recipe, indexes, asked, tuple(found), manifest)
-
-
-def _manifest(store: Store) -> Mapping:
-    try:
-        return manifest_of(store)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"verify needs a manifest it can read; {store.url}/manifest.json has "
-            f"{error}. Run diffsmooth report, which writes it anew."
-        ) from error
 
 
 def _as_analysed(recipe: Recipe, manifest: Mapping) -> Recipe:

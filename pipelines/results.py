@@ -14,7 +14,7 @@ from infra.preprocess import certified_input
 from infra.provenance import provenance
 from infra.sources.entry import Entry
 from infra.subsets import subset_digest
-from infra.tables import to_bytes
+from infra.tables import from_bytes, to_bytes
 from pipelines.canonical import digest
 from pipelines.certificates import CERTIFICATES, UNITS
 from pipelines.certify_stage import Certified
@@ -23,8 +23,10 @@ from pipelines.conditions import stored_conditions
 from pipelines.curve import Curve
 from pipelines.identity import vote_identity
 from pipelines.imported import manifest_of
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, Run
 from pipelines.report import render
+
+CERTIFICATES_FILE = "certificates.parquet"
 
 
 def curves_of(store: Store, name: str, found: Sequence[Certified]) -> list[Curve]:
@@ -35,8 +37,28 @@ def curves_of(store: Store, name: str, found: Sequence[Certified]) -> list[Curve
         name: of the run.
         found: the certificates, one sigma each.
     """
-    earlier = claims_by_sigma(manifest_of(store))
+    earlier = claims_by_sigma(_claimed_before(store))
     return [_curve(name, one, earlier.get(one.run.sigma)) for one in found]
+
+
+def _claimed_before(store: Store) -> Mapping:
+    """Return the manifest, or what certificates say that are there without one."""
+    manifest = manifest_of(store)
+    if "runs" in manifest or not store.exists(CERTIFICATES_FILE):
+        return manifest
+    where = f"{store.url}/{CERTIFICATES_FILE}"
+    _, facts = from_bytes(store.read(CERTIFICATES_FILE), where)
+    identities = json.loads(facts.get("vote_identities", "{}"))
+    analyses = json.loads(facts.get("analyses", "{}"))
+    runs = [
+        {
+            "sigma": float(sigma),
+            "vote_identity_sha256": identities[sigma],
+            "analysis": analysis,
+        }
+        for sigma, analysis in analyses.items()
+    ]
+    return {**manifest, "runs": runs}
 
 
 def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
@@ -45,7 +67,8 @@ def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
     seconds: dict[str, float] = {}
     for key, spent in zip(*pairs, strict=True):
         seconds[key] = seconds.get(key, 0.0) + spent
-    subset = f"{run.data.subset}, {_digest_of_images(found.certificates)[:12]}"
+    analysis = _analysis(run, found.certificates)
+    subset = f"{run.data.subset}, {analysis['subset_sha256'][:12]}"
     return Curve(
         run=name,
         sigma=run.sigma,
@@ -56,7 +79,7 @@ def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
         rule=run.rule.kind,
         seconds=seconds,
         remark=f"Subset {subset}.",
-        claims=claims_with(_analysis(found), digest(vote_identity(run)), before),
+        claims=claims_with(analysis, digest(vote_identity(run)), before),
     )
 
 
@@ -70,7 +93,7 @@ def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None
     """
     _note_claims(store, curves)
     certificates = certificates_file(recipe, [curve.certificates for curve in curves])
-    store.write("certificates.parquet", certificates)
+    store.write(CERTIFICATES_FILE, certificates)
     for name, content in render(curves).items():
         store.write(f"report/{name}", content)
 
@@ -95,14 +118,19 @@ def certificates_file(recipe: Recipe, certificates: Sequence[pa.Table]) -> bytes
 
     Args:
         recipe: whose runs were certified.
-        certificates: of each sigma.
+        certificates: of each run, in the same order.
     """
     rows = pa.concat_tables([CERTIFICATES.empty_table(), *certificates]).sort_by(
         [("sigma", "ascending"), ("image_key", "ascending")]
     )
     identities = {f"{run.sigma:g}": digest(vote_identity(run)) for run in recipe.runs}
+    analyses = {
+        f"{run.sigma:g}": _analysis(run, own)
+        for run, own in zip(recipe.runs, certificates, strict=True)
+    }
     facts = {
         "units": json.dumps(UNITS, sort_keys=True),
+        "analyses": json.dumps(analyses, sort_keys=True),
         "vote_identities": json.dumps(identities, sort_keys=True),
     }
     return to_bytes(rows, facts)
@@ -157,7 +185,7 @@ def run_facts(found: Certified) -> dict:
         "sigma": run.sigma,
         "vote_identity": vote_identity(run),
         "vote_identity_sha256": digest(vote_identity(run)),
-        "analysis": _analysis(found),
+        "analysis": _analysis(run, certificates),
         "certified_input": certified_input(run.data.preprocess),
         "images_asked_for": len(certificates),
         "images_done": len(certificates) - num_set_aside(certificates),
@@ -167,15 +195,14 @@ def run_facts(found: Certified) -> dict:
     }
 
 
-def _analysis(found: Certified) -> dict:
-    run = found.run
+def _analysis(run: Run, certificates: pa.Table) -> dict:
     return {
         "num_select": run.sampling.num_select,
         "num_estimate": run.sampling.num_estimate,
         "failure_probability": run.sampling.failure_probability,
         "rule": run.rule.model_dump(mode="json"),
         "subset": run.data.subset,
-        "subset_sha256": _digest_of_images(found.certificates),
+        "subset_sha256": _digest_of_images(certificates),
     }
 
 

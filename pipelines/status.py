@@ -1,6 +1,5 @@
 """Where a run stands, from OUT alone: ``diffsmooth status`` from any machine."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,9 @@ import numpy as np
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
 from ops.vote.streams import num_copies
-from pipelines.certificates import blocks_of
+from pipelines.certificates import INCOMPLETE, blocks_of
 from pipelines.heartbeat import Heartbeat, read_heartbeat
-from pipelines.imported import is_imported
+from pipelines.imported import is_imported, manifest_of
 from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Run, build_recipe
 from pipelines.recipe_file import parse_yaml
@@ -116,14 +115,14 @@ def status(uri: str) -> Status:
 
 
 def _certified(store: Store, runs: Sequence[Run], num_images: int) -> bool:
-    """Return whether the manifest is of these runs and as many images."""
+    """Return whether the manifest is of these runs, images and all their votes."""
     if not (store.exists("certificates.parquet") and store.exists("manifest.json")):
         return False
-    manifest = json.loads(store.read("manifest.json"))
-    known = {one["sigma"]: one for one in manifest["runs"]}
+    known = {one["sigma"]: one for one in manifest_of(store).get("runs", [])}
     return all(
         run.sigma in known
         and known[run.sigma]["images_asked_for"] == num_images
+        and INCOMPLETE not in known[run.sigma].get("reasons", {})
         and all(
             known[run.sigma]["analysis"][name] == getattr(run.sampling, name)
             for name in ("num_select", "num_estimate")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -14,9 +15,9 @@ from infra.sources.entry import Entry
 from ops.pixel_range import require_unit
 from pipelines.block_sample import Row, sampled_blocks
 from pipelines.calls import calls
-from pipelines.check import Check
+from pipelines.check import Check, Status
 from pipelines.conditions import share_of_flips
-from pipelines.ledger import VOTES
+from pipelines.ledger import VOTES, num_votes
 from pipelines.recipe import Run
 from pipelines.recount import Recount
 from pipelines.stages import ops_of, run_op, vote_table
@@ -28,6 +29,12 @@ CONFIDENCE = 0.95
 
 MOST_FLIPS = 0.01
 """Share of votes above which flips between conditions are worth a warning."""
+
+TOO_MANY_FLIPS = 0.1
+"""Share of votes above which other conditions are no explanation."""
+
+_FEWEST_TO_TELL = 10
+"""Votes that must have flipped for that: the copy without noise is a single one."""
 
 _NAME = "votes cast again"
 _BLOCKS_AT_ONCE = 64
@@ -49,21 +56,40 @@ def vote_again(recount: Recount, seed: str, num: int) -> tuple[Check, str]:
         OSError: images or weights are not to be had.
     """
     rows = sampled_blocks(recount, seed, num)
-    equal, wrong, flips = 0, [], 0.0
-    others = 0
+    equal, wrong, others, voted, flipped = 0, [], 0, 0, 0.0
     for run, same, part in _alike(recount, rows):
         stored = pa.Table.from_pylist(part, VOTES)
         again = pa.concat_tables(_cast(recount, run, part))
         if not same:
             others += len(part)
-            flips += len(part) * share_of_flips(stored, again)
+            votes = num_votes(stored, run.sampling.block)
+            voted += votes
+            flipped += votes * share_of_flips(stored, again)
             continue
         differing = _differing(stored, again)
         equal += len(part) - len(differing)
         wrong += differing
-    return _check(equal, wrong, others, flips / max(1, others)), _proof(
-        equal, wrong, others
-    )
+    check = _check(equal, wrong, others, _Flips(voted, flipped))
+    return check, _proof(equal, wrong, others)
+
+
+@dataclass(frozen=True)
+class _Flips:
+    """Votes cast again under other conditions, and how many are others at least."""
+
+    voted: int
+    flipped: float
+
+    @property
+    def share(self) -> float:
+        return self.flipped / max(1, self.voted)
+
+    @property
+    def status(self) -> Status:
+        if self.share <= MOST_FLIPS:
+            return "pass"
+        many = self.share > TOO_MANY_FLIPS and self.flipped >= _FEWEST_TO_TELL
+        return "fail" if many else "warn"
 
 
 def _alike(
@@ -157,7 +183,7 @@ def _votes(row: Row) -> tuple[dict[int, int], int]:
     return {c["class"]: c["count"] for c in row["counts"]}, row["invalid"]
 
 
-def _check(equal: int, wrong: Sequence[str], others: int, flips: float) -> Check:
+def _check(equal: int, wrong: Sequence[str], others: int, flips: _Flips) -> Check:
     if wrong:
         more = f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
         return Check(
@@ -172,12 +198,14 @@ def _check(equal: int, wrong: Sequence[str], others: int, flips: float) -> Check
         return Check(_NAME, "pass", told)
     told += (
         f"; of {others:,} cast under conditions this process has not, at least "
-        f"{100 * flips:.2g} % of the votes flip"
+        f"{100 * flips.share:.2g} % of the votes flip"
     )
-    if flips <= MOST_FLIPS:
+    if flips.status == "pass":
         return Check(_NAME, "pass", told)
     remedy = "Verify on the device, batch and libraries the votes were cast under."
-    return Check(_NAME, "warn", told, remedy)
+    if flips.status == "fail":
+        told += ", more than any device moves"
+    return Check(_NAME, flips.status, told, remedy)
 
 
 def _proof(equal: int, wrong: Sequence[str], others: int) -> str:

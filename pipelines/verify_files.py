@@ -14,7 +14,14 @@ from pipelines.canonical import differences
 from pipelines.check import Check
 from pipelines.findings import Findings
 from pipelines.in_order import in_order
-from pipelines.ledger import VOTES, is_merged, merged_from, name_of, vote_files
+from pipelines.ledger import (
+    VOTES,
+    first_name,
+    is_merged,
+    merged_from,
+    name_of,
+    vote_files,
+)
 from pipelines.merge import merged_name
 from pipelines.recipe import Run, validated
 from pipelines.verify_blocks import wrong_blocks
@@ -135,7 +142,7 @@ class _Looks:
             raise ValueError("its columns are not those of votes")
         merged = is_merged(name)
         named = merged_name(merged_from(facts)) if merged else name_of(rows, facts)
-        if named != name:
+        if named != first_name(name):
             self._files.wrong(f"{name} should be called {named} by what it holds")
         self._num_blocks += len(rows)
         for what in wrong_blocks(rows, _run_of(facts["recipe"])):

@@ -12,10 +12,12 @@ from pipelines.certificates import blocks_of
 from pipelines.certify_stage import Certified
 from pipelines.check import Check
 from pipelines.claims import joined
+from pipelines.curve import by_run
 from pipelines.findings import Findings
 from pipelines.identity import vote_identity
 from pipelines.recount import Recount
-from pipelines.results import certificates_file, run_facts
+from pipelines.render_csv import csv_table
+from pipelines.results import certificates_file, curves_of, run_facts
 
 CERTIFICATES, MANIFEST, TABLE = (
     "certificates.parquet",
@@ -175,4 +177,9 @@ def _compare_run(found: Findings, one: Certified, stored: Mapping) -> None:
 def _report(recount: Recount) -> Check:
     if not recount.store.exists(TABLE):
         return Check("report", "fail", f"there is no {TABLE}", _ANEW)
-    return Check("report", "pass", f"{TABLE} is there")
+    curves = curves_of(recount.store, recount.recipe.name, recount.found)
+    ordered = [curve for own in by_run(curves).values() for curve in own]
+    if recount.store.read(TABLE) != csv_table(ordered).encode():
+        found = f"{TABLE} is not the table of these certificates and claims"
+        return Check("report", "fail", found, _ANEW)
+    return Check("report", "pass", f"{TABLE} is the table of these certificates")

@@ -208,8 +208,19 @@ def test_an_earlier_manifest_tells_what_it_can(finished: Path, left: str) -> Non
     assert len(first["subsets"]) == (2 if left == "claims" else 1)
 
 
-def test_no_manifest_is_no_claim_before(finished: Path) -> None:
+def test_certificates_without_a_manifest_are_a_claim_too(finished: Path) -> None:
+    (finished / "manifest.json").unlink()  # as a driver killed before it wrote it
+
+    report(finished, STRICTER)
+
+    assert [c["failure_probability"] for c in claims(finished)] == [0.001, 0.0005]
+
+
+def test_without_certificates_and_manifest_there_is_no_claim_before(
+    finished: Path,
+) -> None:
     (finished / "manifest.json").unlink()
+    (finished / "certificates.parquet").unlink()
 
     report(finished, STRICTER)
 

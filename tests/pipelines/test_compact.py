@@ -180,6 +180,20 @@ def test_a_block_that_differs_between_merged_files_is_counted_once(
     assert facts["merged_differing"] == "2"
 
 
+def test_a_late_writer_with_other_votes_is_told_before_its_file_goes(
+    filled: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = votes_that_count(filled)
+    compact(filled.url)
+    late = commit(filled, blocks_of_image(0, 1, image="a", count=3), FACTS)
+
+    compact(filled.url)
+
+    assert f"2 blocks of {late} were voted again, otherwise" in caplog.text
+    assert late not in vote_files(filled, 0.25)
+    assert votes_that_count(filled) == before
+
+
 def test_an_out_without_votes_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match=r"compact needs .* has no votes. Check"):
         compact(store.url)

@@ -11,6 +11,7 @@ from pipelines.ledger import (
     MERGED,
     VOTES,
     commit,
+    first_name,
     folder,
     is_merged,
     merged_from,
@@ -50,11 +51,29 @@ def test_the_same_keys_twice_change_nothing(store: Store, vote_table: Table) -> 
     name = commit(store, vote_table(0, 1), FACTS)
     before = store.read(name)
 
-    # Repeated by Ray: other rows order, other time, even other votes.
-    assert commit(store, vote_table(1, 0, count=3, seconds=9.0), FACTS) == name
+    # Repeated by Ray: other rows order, other time.
+    assert commit(store, vote_table(1, 0, seconds=9.0), FACTS) == name
 
     assert store.read(name) == before
     assert store.names() == [name]
+
+
+def test_the_same_keys_with_other_votes_are_kept_beside_the_first_and_do_not_count(
+    store: Store, vote_table: Table
+) -> None:
+    name = commit(store, vote_table(0, 1), FACTS)
+    votes = read_all_votes(store, 0.25).rows.select(VOTES.names).to_pylist()
+
+    for _ in range(2):  # told again, it is the same file
+        other = pa.concat_tables([vote_table(0, count=3), vote_table(1)])
+        assert commit(store, other, FACTS) == name
+
+    beside = next(one for one in store.names() if one != name)
+    found = read_all_votes(store, 0.25)
+    assert vote_files(store, 0.25) == [name, beside]
+    assert first_name(beside) == first_name(name) == name
+    assert found.rows.select(VOTES.names).to_pylist() == votes
+    assert found.num_differing == 1
 
 
 def test_the_order_of_rows_changes_no_byte_of_a_file(

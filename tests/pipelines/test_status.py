@@ -107,6 +107,10 @@ def test_a_run_with_all_votes_is_done_once_it_is_certified(
     store.write("manifest.json", json.dumps({"runs": [facts]}).encode())
     assert status(store.url).lines()[1] == "state        done"
 
+    lacking = {**facts, "reasons": {"certified": 2, "incomplete": 1}}
+    store.write("manifest.json", json.dumps({"runs": [lacking]}).encode())
+    assert "voted; certify again for certificates" in said(store)
+
     sampling["num_estimate"] = 10  # certificates of an earlier, smaller N
     store.write("manifest.json", json.dumps({"runs": [facts]}).encode())
     assert "voted; certify again for certificates" in said(store)
@@ -126,6 +130,24 @@ def test_a_heartbeat_of_another_version_is_passed_over(tmp_path: Path) -> None:
     store.write("progress.json", b'{"run": "abc"}')
 
     assert read_heartbeat(store) is None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "progress.json"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+def test_a_damaged_file_is_named_with_what_to_do(
+    store: Store, name: str, content: bytes
+) -> None:
+    store.write(name, content)
+
+    with pytest.raises(ValueError, match=rf"needs {name} to be .*/{name} has .*elete"):
+        status(store.url)
+
+
+def test_an_empty_manifest_is_one_without_certificates(store: Store) -> None:
+    store.write("certificates.parquet", b"")
+    store.write("manifest.json", b"{}")
+
+    assert not status(store.url).certified
 
 
 def test_a_place_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,22 @@ def test_a_duplicate_that_differs_is_found(
     assert "1; 1 of them differ" in found["blocks found twice"].found
 
 
+def test_a_unit_that_was_voted_again_otherwise_is_found_and_survives_merging(
+    out: Store, names: Names, read: Read, failed: Checked, checked: Checked
+) -> None:
+    name, *_ = names()
+    rows, facts = read(name)
+    *others, last = rows.to_pylist()
+    otherwise = {**last, "counts": [], "invalid": 10}
+    commit(out, pa.Table.from_pylist([*others, otherwise], VOTES), facts)
+
+    assert list(failed()) == ["blocks found twice"]
+
+    compact(out.url)
+    told = checked()["blocks found twice"].found
+    assert told == "none, and 1 that differed were dropped when files were merged"
+
+
 def test_a_duplicate_may_differ_under_other_conditions(
     out: Store, checked: Checked, duplicate: Change
 ) -> None:

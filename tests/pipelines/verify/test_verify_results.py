@@ -134,6 +134,13 @@ def test_a_missing_file_is_told(
     assert list(failed()) == [check]
 
 
+def test_an_edited_table_is_found(out: Store, failed: Checked) -> None:
+    table = out.read("report/table.csv")
+    out.write("report/table.csv", table.replace(b"0.25", b"0.26"))
+
+    assert list(failed()) == ["report"]
+
+
 def test_other_numbers_of_a_later_report_hold_too(out: Store, failed: Checked) -> None:
     rebuild([out.url], ["sampling.failure_probability=0.1"], None)
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from ops.weights import WeightsRef
 from pipelines.block_sample import sampled_blocks
 from pipelines.check import Check
 from pipelines.compact import compact
-from pipelines.ledger import vote_files
+from pipelines.ledger import VOTES, vote_files
 from pipelines.recipe import Recipe
 from pipelines.recount import recount
 from pipelines.verify import verify
@@ -127,21 +128,31 @@ def test_of_other_conditions_the_share_that_flips_is_told(
     )
 
 
-def test_many_flips_between_conditions_are_a_warning(
-    out: Store, names: Names, read: Read, change: Change
+def moved(row: dict[str, Any], num: int) -> dict[str, Any]:
+    """Return a noisy block with some votes for another class, cast elsewhere."""
+    votes = {entry["class"]: entry["count"] for entry in row["counts"]}
+    most = max(votes, key=lambda c: votes[c])
+    other = (most + 1) % 10
+    votes |= {most: votes[most] - num, other: votes.get(other, 0) + num}
+    counts = [{"class": c, "count": n} for c, n in sorted(votes.items()) if n]
+    return {**row, "counts": counts, "conditions": '{"batch": 10, "device": "another"}'}
+
+
+@pytest.mark.parametrize(("num", "status"), [(1, "warn"), (2, "fail")])
+def test_many_flips_between_conditions_are_a_warning_and_more_a_failure(
+    num: int, status: str, out: Store, names: Names, read: Read
 ) -> None:
-    row = read(names()[0])[0].to_pylist()[0]
-    copies = sum(entry["count"] for entry in row["counts"])
-    most = max(row["counts"], key=lambda entry: entry["count"])["class"]
-    change(
-        names()[0],
-        counts=[{"class": (most + 1) % 10, "count": copies}],
-        conditions='{"batch": 10, "device": "another"}',
-    )
+    for name in names():
+        rows, facts = read(name)
+        listed = [
+            row if row["stream"] == "clean" else moved(row, num)
+            for row in rows.to_pylist()
+        ]
+        out.write(name, to_bytes(pa.Table.from_pylist(listed, VOTES), facts))
 
     found = verify(out.url, num_again=999)
 
-    assert found.checks[-1].status == "warn"
+    assert found.checks[-1].status == status
     assert "the blocks cast under these conditions were wrong" in found.proof
 
 

@@ -9,6 +9,7 @@ import pickle
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measure import Row
@@ -17,12 +18,14 @@ from scale_table import keep, load
 from synthetic_stages import BLOCK, LIMIT, cast, waves
 
 from infra import cluster
+from pipelines import plans
 from pipelines.allotment import Allotment
 from pipelines.attempts import ToObject
 from pipelines.unit_tracker import UnitTracker
+from pipelines.units import UNITS_PER_WAVE
 from pipelines.waves import ExpandWaves
 
-ACTORS = 2
+ACTORS, PARTS = 2, 4
 
 
 def planned(count: int) -> int:
@@ -54,6 +57,30 @@ def passed(count: int, out: str) -> tuple[float, float, int]:
     grown = peak_megabytes(os.getpid()) - before
     cluster.stop()
     return seconds, grown, sum(1 for _ in Path(out).glob("votes/*/*.parquet"))
+
+
+def passed_in_parts(count: int, at_once: int) -> list[float]:
+    """Pass units through executions of so many each, begun anew as in a long run.
+
+    Returns:
+        MB by which the driver's peak had grown after each.
+    """
+    vars(plans).update(_UNITS_PER_EXECUTION=at_once, _UNITS_PER_ACTOR=0)
+    grown, cast_one, before = [], plans._voted, 0.0
+
+    def noted(*words: Any) -> Any:
+        grown.append(peak_megabytes(os.getpid()) - before)
+        return cast_one(*words)
+
+    vars(plans).update(_voted=noted)
+    cluster.start(None)
+    before = peak_megabytes(os.getpid())
+    allotment = Allotment(actors=ACTORS, gpus=0.0, cpus=0.0, num_threads=1)
+    with tempfile.TemporaryDirectory() as out:
+        cast(waves(count), Path(out), allotment)
+    grown.append(peak_megabytes(os.getpid()) - before)
+    cluster.stop()
+    return grown[1:]
 
 
 def rows(*, num_planned: int, num_cast: int) -> list[Row]:
@@ -95,13 +122,23 @@ def _cast_rows(num_cast: int) -> list[Row]:
         )
     each = 1000 * (memory[1] - memory[0]) / (counts[1] - counts[0])
     more = Row("driver's memory for 1,000 units more", f"{each:.1f} MB")
-    return [*found, more]
+    return [*found, more, _parts_row(max(UNITS_PER_WAVE, num_cast // 5))]
+
+
+def _parts_row(at_once: int) -> Row:
+    grown = cost(passed_in_parts, PARTS * at_once, at_once).result
+    return Row(
+        f"driver's memory after each of {PARTS} executions of {at_once:,} units",
+        ", ".join(f"+ {megabytes:.0f} MB" for megabytes in grown),
+        "flat",
+    )
 
 
 NOTE = """\
 A unit is one image of 20 blocks. Units pass through expansion, a task in place of
 decoding, an actor that does nothing, and the real commit. The driver's memory is the
-growth of its peak since the cluster was there, the first execution's start included.
+growth of its peak since the cluster was there, the first execution's start included. A
+run begins a new execution after 20,000 units; here after fewer, to see what is left.
 """
 
 

@@ -64,8 +64,13 @@ class Work:
 
     def aside(self, stage: str) -> SetAside:
         """Return what sets images aside in one stage."""
-        sigma, block = self.run.sigma, self.run.sampling.block
-        return SetAside(sigma, block, self.out, self.metadata, self.attempts(stage))
+        return SetAside(
+            sigma=self.run.sigma,
+            block=self.run.sampling.block,
+            out=self.out,
+            metadata=self.metadata,
+            attempts=self.attempts(stage),
+        )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ CARRIED = ("sigma", "image_key", "label", "stream", "block", "image_sha256")
 """Columns that pass every stage untouched."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SetAside:
     """Commits the blocks of images that cannot be served: all votes for no class."""
 

@@ -62,7 +62,13 @@ def aside_of(run: Run) -> SetAside:
     attempts = Attempts(
         ToObject(UnitTracker(1, 1)), Meters("bench", "fused", run.sigma)
     )
-    return SetAside(run.sigma, run.sampling.block, "", {}, attempts)
+    return SetAside(
+        sigma=run.sigma,
+        block=run.sampling.block,
+        out="",
+        metadata={},
+        attempts=attempts,
+    )
 
 
 def unit_of(run: Run, num_votes: int) -> Decoded:

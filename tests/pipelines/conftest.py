@@ -107,7 +107,13 @@ def set_aside(run: Run, out: Path, metadata: Mapping[str, str]) -> SetAside:
     """Return what a stage of this process sets images aside with."""
     tracker = UnitTracker(run.stages.attempts, 10**9, is_alive=lambda _: True)
     attempts = Attempts(ToObject(tracker), Meters("test", "fused", run.sigma))
-    return SetAside(run.sigma, run.sampling.block, str(out), metadata, attempts)
+    return SetAside(
+        sigma=run.sigma,
+        block=run.sampling.block,
+        out=str(out),
+        metadata=metadata,
+        attempts=attempts,
+    )
 
 
 @pytest.fixture

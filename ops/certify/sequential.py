@@ -83,11 +83,12 @@ def look(
         of at most half each, and a group is latched as rarely as the first level says.
     """
     draws, going = int(table.looks[number]), ~standing.stopped
-    latched = _latched(standing.latched_class, votes, draws, table.certify[:1, number])
-    failures = draws - _votes_of(votes, latched)
+    first = votes.argmax(axis=1)
+    chosen = np.where(standing.latched_class < 0, first, standing.latched_class)
+    failures = draws - _votes_of(votes, chosen)
     num_radii = _certified(standing.num_radii, failures, table.certify[:, number])
-    hoped = np.where(latched >= 0, latched, votes.argmax(axis=1))
-    hoped = hoped if label is None else label
+    latched = np.where(num_radii > 0, chosen, -1)
+    hoped = chosen if label is None else label
     following = np.minimum(num_radii, len(table.radii) - 1)
     too_many = draws - _votes_of(votes, hoped) > table.give_up[following, number]
     hopeless = too_many | ((latched >= 0) & (latched != hoped))
@@ -108,14 +109,6 @@ def _where(choice: np.ndarray, one: Standing, other: Standing) -> Standing:
     return Standing(*(np.where(choice, *pair) for pair in pairs))
 
 
-def _latched(
-    latched_class: np.ndarray, votes: np.ndarray, draws: int, most: np.ndarray
-) -> np.ndarray:
-    first = votes.argmax(axis=1)
-    passes = draws - _votes_of(votes, first) <= most
-    return np.where((latched_class < 0) & passes, first, latched_class)
-
-
 def _certified(
     num_radii: np.ndarray, failures: np.ndarray, most: np.ndarray
 ) -> np.ndarray:
@@ -123,7 +116,7 @@ def _certified(
 
     Args:
         num_radii: before.
-        failures: of the latched class; all draws where none is latched.
+        failures: of the latched class, or of the one with the most votes.
         most: failures that certify at this look, by radius.
     """
     found = num_radii
@@ -133,4 +126,4 @@ def _certified(
 
 
 def _votes_of(votes: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    return np.where(chosen < 0, 0, votes[np.arange(len(votes)), chosen])
+    return votes[np.arange(len(votes)), chosen]

@@ -58,14 +58,22 @@ def test_the_same_keys_twice_change_nothing(store: Store, vote_table: Table) -> 
     assert store.names() == [name]
 
 
+OTHERWISE = [
+    {"counts": [{"class": 3, "count": 3}], "invalid": 7},
+    {"counts": [{"class": 5, "count": 8}]},
+]
+"""Fewer votes, and as many for another class."""
+
+
+@pytest.mark.parametrize("otherwise", OTHERWISE)
 def test_the_same_keys_with_other_votes_are_kept_beside_the_first_and_do_not_count(
-    store: Store, vote_table: Table
+    store: Store, vote_table: Table, otherwise: dict
 ) -> None:
     name = commit(store, vote_table(0, 1), FACTS)
     votes = read_all_votes(store, 0.25).rows.select(VOTES.names).to_pylist()
 
     for _ in range(2):  # told again, it is the same file
-        other = pa.concat_tables([vote_table(0, count=3), vote_table(1)])
+        other = pa.concat_tables([vote_table(0, **otherwise), vote_table(1)])
         assert commit(store, other, FACTS) == name
 
     beside = next(one for one in store.names() if one != name)

@@ -64,4 +64,5 @@ def test_after_a_failure_what_has_not_begun_does_not_begin() -> None:
     threading.Timer(0.3, let_go.set).start()
     with pytest.raises(OSError, match="item 0"):
         next(in_order(fail_at_once, range(1000), 2))
-    assert sorted(started) == [0, 1, 2]  # a second one ran when the first had failed
+    # Two may run when the first has failed; item 3, which waits by then, never does.
+    assert sorted(started) in ([0, 1], [0, 1, 2])

@@ -9,9 +9,8 @@ from pipelines.import_settings import ImportSettings
 from pipelines.json_file import json_object
 
 _REMEDY = (
-    "Put a copy back; or delete it, and what was claimed of these votes but for "
-    "the certificates there is forgotten, then run diffsmooth report, which writes it "
-    "anew."
+    "Put a copy back; or delete it and run diffsmooth report, which writes it anew: "
+    "then only the claim that certificates.parquet makes is remembered."
 )
 
 

@@ -22,12 +22,12 @@ def json_object(store: Store, name: str, remedy: str) -> dict[str, Any]:
     except ValueError as error:  # also bytes that are no text
         raise ValueError(_told(store, name, str(error), remedy)) from error
     if not isinstance(found, dict):
-        raise ValueError(_told(store, name, f"a {type(found).__name__}", remedy))
+        raise ValueError(_told(store, name, f"but a {type(found).__name__}", remedy))
     return found
 
 
 def _told(store: Store, name: str, what: str, remedy: str) -> str:
     return (
         f"diffsmooth needs {name} to be the JSON object it wrote; {store.url}/{name} "
-        f"has {what.rstrip('.')}. {remedy}"
+        f"has none ({what.rstrip('.')}). {remedy}"
     )

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ def _bridge(ends: ExitStack) -> None:
 def _cable(island: Island, ends: ExitStack) -> None:
     _ip("netns", "add", island.namespace)
     ends.callback(_ip, "netns", "delete", island.namespace)
+    ends.callback(_empty, island)
     inside = ("-n", island.namespace)
     peer = ("peer", "name", "eth0", "netns", island.namespace)
     _ip("link", "add", island.cable, "type", "veth", *peer)
@@ -154,8 +156,17 @@ def _cable(island: Island, ends: ExitStack) -> None:
     _ip(*inside, "link", "set", "lo", "up")
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+def _empty(island: Island) -> None:
+    """End who lives on an island still, such as Ray's agents: they hold its cable."""
+    while pids := _ip("netns", "pids", island.namespace).split():
+        for pid in pids:
+            processes.kill(int(pid))
+        time.sleep(0.1)
+
+
+def _ip(*words: str) -> str:
+    ran = subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    return ran.stdout
 
 
 def _ray_node(

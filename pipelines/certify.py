@@ -2,16 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
-import ray
-
-from pipelines.certificates import blocks_of
-from pipelines.certify_stage import Certified, CertifyStage, certified, stage_rows
+from pipelines.certify_on_cluster import certified_on_cluster
 from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import Curve
-from pipelines.failures import told_plainly
 from pipelines.prepare import Job, continued_ledger, prepare
+from pipelines.recipe import Run
 from pipelines.results import (
     curves_of,
     num_set_aside,
@@ -19,7 +15,9 @@ from pipelines.results import (
     write_results,
 )
 from pipelines.run_log import opened_log
-from pipelines.vote import vote
+from pipelines.stored_tables import require_same_table
+from pipelines.vote import Spent, vote
+from pipelines.vote_in_rounds import vote_in_rounds
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +43,10 @@ def certify(
         OSError: a file is not there, or OUT cannot be written.
     """
     job = prepare(name, settings, out)
+    for run in job.recipe.runs:
+        require_same_table(job.store, job.indexes[run.sigma], job.readings[run.sigma])
     with opened_log(job) as log:
-        spent = [vote(job, run, blocks_of(run)) for run in job.recipe.runs]
+        spent = [_voted(job, run) for run in job.recipe.runs]
         curves = _certified(job, [one.flips for one in spent])
         log.finish(curves, spent)
     set_aside = sum(num_set_aside(curve.certificates) for curve in curves)
@@ -59,38 +59,21 @@ def certify(
     return (SET_ASIDE if set_aside else DONE), curves, job
 
 
+def _voted(job: Job, run: Run) -> Spent:
+    """Cast what the run's rule asks for and OUT does not hold."""
+    reading = job.readings[run.sigma]
+    if reading.table is not None:
+        return vote_in_rounds(job, reading)
+    return vote(job, run, reading.blocks)
+
+
 def _certified(job: Job, flips: Sequence[float | None]) -> list[Curve]:
     """Certify all sigmas in one stage, and write everything that follows."""
     for run in job.recipe.runs:
         index = continued_ledger(job, run)
         refuse_mixture_if_strict(index, run, job.out)
-    found = certified_on_cluster(job)
+    found = certified_on_cluster(job, job.recipe.runs)
     curves = curves_of(job.store, job.recipe.name, found)
-    write_results(job.store, job.recipe, curves)
+    write_results(job.store, found, curves)
     write_manifest(job.store, job.recipe.name, found, curves, flips=flips)
     return curves
-
-
-def certified_on_cluster(job: Job) -> list[Certified]:
-    """Certify the images of all sigmas as one Ray Data stage over the vote files.
-
-    Args:
-        job: images, runs, OUT, and where the votes lie.
-
-    Returns:
-        One per run, in their order.
-    """
-    groups = [
-        row
-        for run in job.recipe.runs
-        for row in stage_rows(run, job.indexes[run.sigma], job.labels)
-    ]
-    patience = job.recipe.runs[0].ray.no_progress_seconds
-    rows = ray.data.from_items(groups, override_num_blocks=len(groups))
-    rows.context.execution_no_progress_timeout_s = patience
-    stage: Any = CertifyStage(job.out)  # Ray's types do not know such instances
-    staged = rows.map_batches(stage, batch_size=1)
-    with told_plainly(tuple, patience):
-        tables: Any = staged.iter_batches(batch_format="pyarrow", batch_size=None)
-        whole = [table for table in tables if len(table)]
-    return [certified(run, job.indexes[run.sigma], whole) for run in job.recipe.runs]

@@ -16,6 +16,7 @@ from infra.object_store import Store, open_store
 from pipelines.certificates import CERTIFICATES, certify_votes
 from pipelines.image_groups import ImageGroup, image_groups
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import Reading
 from pipelines.recipe import Run
 from pipelines.vote_rows import read_votes
 
@@ -28,7 +29,7 @@ _STAGED = CERTIFICATES.append(pa.field(_DIFFERING, pa.int64()))
 class Certified:
     """The certificates of one sigma, and the votes they rest on."""
 
-    run: Run
+    reading: Reading
     index: LedgerIndex
     certificates: pa.Table
     """Rows of :data:`CERTIFICATES`, sorted by image key."""
@@ -36,54 +37,62 @@ class Certified:
     num_differing: int
     """Blocks found more than once with different votes, read or merged."""
 
+    @property
+    def run(self) -> Run:
+        """The run at this sigma."""
+        return self.reading.run
 
-def certify_group(store: Store, run: Run, group: ImageGroup) -> pa.Table:
+
+def certify_group(store: Store, reading: Reading, group: ImageGroup) -> pa.Table:
     """Return the certificates of one group of images.
 
     Args:
         store: of OUT.
-        run: for N0, N, rule and promise.
+        reading: the run's rule.
         group: images, and the files that hold their votes.
 
     Returns:
         Rows for :func:`certified`.
     """
     votes = read_votes(store, group.files, group.keys)
-    certificates = certify_votes(votes.rows, group.label_of, run)
+    certificates = certify_votes(votes.rows, group.label_of, reading)
     differing = np.zeros(len(certificates), np.int64)
     differing[:1] = votes.num_differing
     return certificates.append_column(_STAGED.field(_DIFFERING), pa.array(differing))
 
 
-def certified(run: Run, index: LedgerIndex, groups: Iterable[pa.Table]) -> Certified:
+def certified(
+    reading: Reading, index: LedgerIndex, groups: Iterable[pa.Table]
+) -> Certified:
     """Return the certificates of one sigma from those of all groups.
 
     Args:
-        run: at this sigma.
+        reading: of the run at this sigma.
         index: of its votes.
         groups: from :func:`certify_group`; rows of other sigmas are passed over.
     """
     tables = (table.cast(_STAGED) for table in groups)
     rows = pa.concat_tables([_STAGED.empty_table(), *tables])
-    rows = rows.filter(pc.equal(rows["sigma"], run.sigma)).sort_by("image_key")
+    rows = rows.filter(pc.equal(rows["sigma"], reading.run.sigma)).sort_by("image_key")
     num_differing = pc.sum(rows[_DIFFERING]).as_py() or 0
     certificates = rows.select(CERTIFICATES.names)
-    return Certified(run, index, certificates, index.num_differing + num_differing)
+    return Certified(reading, index, certificates, index.num_differing + num_differing)
 
 
 def certify_here(
-    store: Store, run: Run, index: LedgerIndex, labels: Mapping[str, int]
+    store: Store, reading: Reading, index: LedgerIndex, labels: Mapping[str, int]
 ) -> Certified:
     """Certify the images of one sigma in this process, group by group.
 
     Args:
         store: of OUT.
-        run: at this sigma.
+        reading: of the run at this sigma.
         index: of its votes.
         labels: true class by image key, of the images wanted.
     """
     groups = image_groups(index, labels)
-    return certified(run, index, (certify_group(store, run, one) for one in groups))
+    found = (certify_group(store, reading, one) for one in groups)
+    return certified(reading, index, found)
 
 
 @dataclass(frozen=True)
@@ -95,26 +104,26 @@ class CertifyStage:
     def __call__(self, batch: Mapping[str, Any]) -> pa.Table:
         """Return the certificates of the groups in the batch."""
         store = open_store(self.out)
-        pairs = zip(batch["run"], batch["group"], strict=True)
+        pairs = zip(batch["reading"], batch["group"], strict=True)
         tables = [
-            certify_group(store, pickle.loads(run), pickle.loads(group))
-            for run, group in pairs
+            certify_group(store, pickle.loads(reading), pickle.loads(group))
+            for reading, group in pairs
         ]
         return pa.concat_tables([_STAGED.empty_table(), *tables])
 
 
 def stage_rows(
-    run: Run, index: LedgerIndex, labels: Mapping[str, int]
+    reading: Reading, index: LedgerIndex, labels: Mapping[str, int]
 ) -> list[dict[str, bytes]]:
     """Return the rows that :class:`CertifyStage` reads, one per group of images.
 
     Args:
-        run: at this sigma.
+        reading: of the run at this sigma.
         index: of its votes.
         labels: true class by image key, of the images wanted.
     """
-    pickled = pickle.dumps(run)
+    pickled = pickle.dumps(reading)
     return [
-        {"run": pickled, "group": pickle.dumps(group)}
+        {"reading": pickled, "group": pickle.dumps(group)}
         for group in image_groups(index, labels)
     ]

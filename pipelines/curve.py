@@ -17,6 +17,7 @@ from ops.score.certified_accuracy import (
     num_certified,
 )
 from pipelines.claims import Claim, failure_probability_of
+from pipelines.reading import radius_step
 
 IMPORTED = "imported"
 """Rule of certificates that another program made and a log handed down."""
@@ -53,6 +54,13 @@ class Curve:
     remark: str = ""
     """What a reader must know of these certificates beyond their settings."""
 
+    radii: tuple[float, ...] = ()
+    """Radii that the rule certifies, l2 distances in [0, 1] pixels, ascending; empty if
+    it certifies any."""
+
+    table_sha256: str | None = None
+    """Of the table that the rule looked up, if it did."""
+
     claims: Sequence[Claim] = ()
     """All that was ever claimed of the same votes, these certificates among it."""
 
@@ -76,7 +84,14 @@ class Curve:
     @property
     def largest_radius(self) -> float:
         """Radius of an image all of whose votes agree."""
+        if self.radii:
+            return self.radii[-1]
         return largest_radius(self.sigma, self.num_estimate, self.failure_probability)
+
+    @property
+    def mean_votes(self) -> float:
+        """Votes that a certificate rests on, on average."""
+        return float(np.mean(self.column("num_draws")))
 
     @property
     def radius(self) -> np.ndarray:
@@ -135,6 +150,9 @@ def cautions(curves: Sequence[Curve]) -> list[str]:
     votes = sorted({curve.num_estimate for curve in curves})
     if len(votes) > 1:
         found.append(f"different N ({_listed(votes)})")
+    rules = sorted({curve.rule for curve in curves} - {IMPORTED})
+    if len(rules) > 1:
+        found.append(f"different rules ({' and '.join(rules)}), so ACR is left out")
     promises = sorted({curve.failure_probability for curve in curves})
     if len(promises) > 1:
         found.append(f"different failure probabilities ({_listed(promises)})")
@@ -167,7 +185,7 @@ def radius_grid(dataset: str, largest: float) -> tuple[float, ...]:
     Returns:
         Radii from 0 upwards; only the last is above ``largest``.
     """
-    step = 0.5 if dataset.lower().startswith("imagenet") else 0.25
+    step = radius_step(dataset)
     return tuple(step * index for index in range(math.floor(largest / step) + 2))
 
 
@@ -199,5 +217,7 @@ def metrics(curve: Curve) -> dict[str, float]:
         "clean_accuracy": curve.accuracy_of("clean_class"),
         "smoothed_accuracy": curve.accuracy_of("smoothed_class"),
     }
+    if curve.table_sha256 is not None:
+        others["mean_votes"] = curve.mean_votes
     measured = {name: value for name, value in others.items() if value is not None}
     return shares | measured

@@ -44,6 +44,9 @@ class Heartbeat:
     votes_per_second: float
     """Since this start."""
 
+    at_most: bool = False
+    """Whether fewer votes than wanted may do, as images stop by themselves."""
+
     retries: int = 0
     """Calls that were begun again because their worker died."""
 

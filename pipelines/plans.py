@@ -1,10 +1,8 @@
 """The two plans as Ray Data pipelines: the only place that builds datasets of votes."""
 
 import math
-import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -12,12 +10,10 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from infra.meters import Meters
 from pipelines.allotment import Allotment
-from pipelines.attempts import Attempts, ToActor
+from pipelines.attempts import ToActor
 from pipelines.decode import DecodeUnits
 from pipelines.recipe import Run
-from pipelines.set_aside import SetAside
 from pipelines.stages import (
     CountStage,
     FusedStage,
@@ -26,51 +22,14 @@ from pipelines.stages import (
     ops_of,
 )
 from pipelines.unit_tracker import UnitTracker
-from pipelines.units import UNITS_PER_WAVE, Wave
 from pipelines.vote_sink import VoteSink, unpacked
-from pipelines.waves import ExpandWaves
+from pipelines.work import Planning, Work
 from pipelines.worker import WorkerSettings
 
 UNITS_IN_HAND = 6
 """Units per actor that are planned and not committed: two in its hands, others near."""
 
-_UNITS_PER_EXECUTION = 20_000
-_UNITS_PER_ACTOR = 500
-"""An execution keeps about 20 KB in the driver for each unit that passed through."""
-
 # Ray's types do not know of instances that can be called, hence the Any below.
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is missing of one run, and where its votes go."""
-
-    run: Run
-    waves: Sequence[Wave]
-    limit: int
-    """Votes in a unit at most."""
-
-    out: str
-    metadata: Mapping[str, str]
-    tell: ToActor
-    """Reaches the tracker."""
-
-    run_id: str
-    """In logs and metrics."""
-
-    def attempts(self, stage: str) -> Attempts:
-        """Return a stage's side of the tracker."""
-        return Attempts(self.tell, Meters(self.run_id, stage, self.run.sigma))
-
-    def aside(self, stage: str) -> SetAside:
-        """Return what sets images aside in one stage."""
-        return SetAside(
-            sigma=self.run.sigma,
-            block=self.run.sampling.block,
-            out=self.out,
-            metadata=self.metadata,
-            attempts=self.attempts(stage),
-        )
 
 
 @contextmanager
@@ -98,18 +57,18 @@ def tracker(run: Run, *, limit: int, num_actors: int) -> Iterator[ToActor]:
         ray.kill(handle)
 
 
-def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
-    """Work off all waves and commit their votes; returns when all are written.
+def cast_votes(
+    work: Work, plannings: Sequence[Planning], stages: Mapping[str, Allotment]
+) -> None:
+    """Work off what is planned and commit its votes; returns when all are written.
 
     Args:
-        work: waves, run and OUT.
+        work: run and OUT.
+        plannings: executions, one after the other.
         stages: what each stage gets, from :func:`pipelines.allotment.allot`.
     """
-    actors = max(stage.actors for stage in stages.values())
-    at_once = max(_UNITS_PER_EXECUTION, _UNITS_PER_ACTOR * actors) // UNITS_PER_WAVE
-    for start in range(0, len(work.waves), at_once):
-        waves = list(enumerate(work.waves))[start : start + at_once]
-        votes = _voted(work, waves, stages)
+    for planning in plannings:
+        votes = _voted(work, planning, stages)
         votes.write_datasink(
             VoteSink(
                 work.out,
@@ -121,24 +80,24 @@ def cast_votes(work: Work, stages: Mapping[str, Allotment]) -> None:
         )
 
 
-def votes_again(work: Work, stages: Mapping[str, Allotment]) -> pa.Table:
-    """Work off all waves and return their votes, which are not committed.
+def votes_again(
+    work: Work, planning: Planning, stages: Mapping[str, Allotment]
+) -> pa.Table:
+    """Work off what is planned and return its votes, which are not committed.
 
     Args:
-        work: waves, run and OUT.
+        work: run and OUT.
+        planning: one execution.
         stages: what each stage gets, from :func:`pipelines.allotment.allot`.
     """
-    votes = _voted(work, list(enumerate(work.waves)), stages)
+    votes = _voted(work, planning, stages)
     return pa.concat_tables(unpacked(row["votes"]) for row in votes.iter_rows())
 
 
-def _voted(
-    work: Work, waves: Sequence[tuple[int, Wave]], stages: Mapping[str, Allotment]
-) -> Dataset:
-    rows = [{"number": number, "wave": pickle.dumps(wave)} for number, wave in waves]
-    expand: Any = ExpandWaves(work.run.sampling.block, work.limit, work.tell)
+def _voted(work: Work, planning: Planning, stages: Mapping[str, Allotment]) -> Dataset:
     data = work.run.data
     decode: Any = DecodeUnits(data.source, data.preprocess, work.aside("decode"))
+    rows = list(planning.rows)
     listed = ray.data.from_items(rows, override_num_blocks=len(rows))
     listed.context.target_max_block_size = 1  # every row a block of its own
     # The gate bounds what is under way. Ray's own budgets would starve a stage: they
@@ -146,7 +105,7 @@ def _voted(
     listed.context.op_resource_reservation_enabled = False
     listed.context.execution_no_progress_timeout_s = work.run.ray.no_progress_seconds
     units = listed.map_batches(
-        expand, batch_size=1, compute=TaskPoolStrategy(size=1), num_cpus=0
+        planning.expand, batch_size=1, compute=TaskPoolStrategy(size=1), num_cpus=0
     )
     return PLANS[work.run.plan](units.map_batches(decode, batch_size=1), work, stages)
 
@@ -195,8 +154,11 @@ def _blocks_per_call(run: Run) -> int:
 
 
 def _rows_per_write(run: Run, limit: int) -> int:
-    """Return how many rows make a unit's votes: one, or one per call of a stage."""
-    if run.plan == "fused":
+    """Return how many rows make a unit's votes: one, or one per call of a stage.
+
+    Under the sequential rule no row waits for others, as its image waits for it.
+    """
+    if run.plan == "fused" or run.rule.kind == "sequential":
         return 1
     return max(1, limit // run.sampling.block // _blocks_per_call(run))
 

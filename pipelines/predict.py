@@ -18,9 +18,10 @@ from infra.tables import from_bytes, to_bytes
 from ops.certify.predict import Predict
 from ops.columns import Worker
 from pipelines.canonical import digest
-from pipelines.certificates import failures, histogram
+from pipelines.certificates import failures
 from pipelines.certify import DONE, SET_ASIDE
 from pipelines.claims import claims_by_sigma, claims_with, further_claims
+from pipelines.histograms import histogram, in_prefix
 from pipelines.identity import vote_identity
 from pipelines.image_groups import ImageGroup, image_groups
 from pipelines.ledger_index import LedgerIndex
@@ -163,7 +164,7 @@ def _predictions(votes: pa.Table, group: ImageGroup, run: Run) -> pa.Table:
     )
     pairs = zip(keys, counted.tiled, strict=True)
     reasons = {key: "incomplete" for key, whole in pairs if not whole}
-    reasons |= failures(votes, blocks)
+    reasons |= failures(votes.filter(in_prefix(votes, blocks)))
     columns = {
         **written,
         "image_key": keys,

@@ -20,6 +20,7 @@ from pipelines.identity import vote_identity
 from pipelines.imported import is_imported
 from pipelines.ledger import require_identity
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.recipe_file import Raw
 from pipelines.seen_images import require_same_images
@@ -49,6 +50,9 @@ class Job:
 
     indexes: Mapping[float, LedgerIndex]
     """What is known of the votes in OUT, by sigma; refreshed by who needs them."""
+
+    readings: Mapping[float, Reading]
+    """The rule of each run, worked out for these images, by sigma."""
 
     image_shape: tuple[int, ...] = ()
     """Channel, height and width of the first image after preprocessing."""
@@ -102,7 +106,8 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     recipe = resolve(recipe)
     digests = entry_digests(first.data.source, entries)
     indexes = {run.sigma: LedgerIndex(store, run.sigma) for run in recipe.runs}
-    job = Job(recipe, out, store, entries, digests, indexes)
+    readings = {run.sigma: reading_of(run, len(entries)) for run in recipe.runs}
+    job = Job(recipe, out, store, entries, digests, indexes, readings)
     for run in recipe.runs:
         continued_ledger(job, run)
     job = replace(job, image_shape=_try_first_image(recipe, entries))

@@ -28,6 +28,7 @@ from infra.object_store import Store
 from pipelines.attempts import Tell
 from pipelines.heartbeat import BEAT_SECONDS, Heartbeat, State, write_heartbeat
 from pipelines.recipe import Run
+from pipelines.rounds_tally import RoundsTally
 from pipelines.stall import Stall
 from pipelines.tally import Tally
 from pipelines.unit_tracker import News
@@ -49,8 +50,7 @@ class Watch:
     store: Store
     run: Run
     num_images: int
-    votes_wanted: int
-    tally: Tally
+    tally: Tally | RoundsTally
     tell: Tell
     stall: Stall
     news: News = field(default_factory=lambda: News((), (), 0, {}))
@@ -92,7 +92,8 @@ class Watch:
             images=self.num_images,
             images_done=self.tally.num_images,
             votes=self.tally.num_votes,
-            votes_wanted=self.votes_wanted,
+            votes_wanted=self.tally.votes_wanted,
+            at_most=self.tally.at_most,
             votes_per_second=self.tally.votes_per_second,
             retries=self.news.num_retries,
             set_aside=self.news.condemned,
@@ -172,7 +173,7 @@ def _bar(watch: Watch, looks: Iterator[float]) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=watch.votes_wanted, **_fields(watch))
+        task = bar.add_task("", total=watch.tally.votes_wanted, **_fields(watch))
         for _ in looks:
             bar.update(task, completed=watch.tally.num_votes, **_fields(watch))
         bar.update(task, completed=watch.tally.num_votes, **_fields(watch))
@@ -198,15 +199,16 @@ def _lines(watch: Watch, looks: Iterator[float]) -> None:
 
 def _log(watch: Watch) -> None:
     tally, rate = watch.tally, watch.tally.votes_per_second
-    left = (watch.votes_wanted - tally.num_votes) / rate if rate else float("inf")
+    left = (tally.votes_wanted - tally.num_votes) / rate if rate else float("inf")
     logger.info(
-        "sigma %g: %d/%d images, %d/%d votes, %.0f votes/s, %.0f s left, "
+        "sigma %g: %d/%d images, %d/%d votes%s, %.0f votes/s, %.0f s left, "
         "certified accuracy %.1f %%",
         watch.run.sigma,
         tally.num_images,
         watch.num_images,
         tally.num_votes,
-        watch.votes_wanted,
+        tally.votes_wanted,
+        " at most" if tally.at_most else "",
         rate,
         left,
         tally.certified_percent,

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
+from ops.vote.streams import CLEAN
 from pipelines.certificates import INCOMPLETE
 from pipelines.certify_stage import Certified, certify_here
 from pipelines.conditions import refuse_mixture_if_strict
@@ -22,11 +23,13 @@ from pipelines.identity import vote_identity
 from pipelines.imported import imported_curve, is_imported
 from pipelines.ledger import folder, require_identity, stored_sigmas
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import reading_of
 from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
 from pipelines.report import render
 from pipelines.results import curves_of, write_manifest, write_results
 from pipelines.seen_images import require_same_images
+from pipelines.stored_tables import require_same_table
 
 Item = TypeVar("Item")
 Indexes = Mapping[str, LedgerIndex]
@@ -114,7 +117,7 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
     recipe = stored_recipe(store, indexes, settings)
     found = [_certified(store, indexes, run) for run in recipe.runs]
     curves = curves_of(store, recipe.name, found)
-    write_results(store, recipe, curves)
+    write_results(store, found, curves)
     write_manifest(store, recipe.name, found, curves, flips=[None] * len(curves))
     return curves
 
@@ -130,18 +133,23 @@ def _certified(store: Store, indexes: Indexes, run: Run) -> Certified:
             f"report needs votes; {store.url} has none at sigma {run.sigma:g}. "
             f"Run diffsmooth certify there first."
         )
-    found = certify_here(store, run, index, labels)
-    _require_some_complete(found.certificates, run, store.url)
+    reading = reading_of(run, len(labels))
+    require_same_table(store, index, reading)
+    found = certify_here(store, reading, index, labels)
+    _require_some_complete(found, store.url)
     return found
 
 
-def _require_some_complete(certificates: pa.Table, run: Run, where: str) -> None:
+def _require_some_complete(found: Certified, where: str) -> None:
+    certificates, block = found.certificates, found.run.sampling.block
     incomplete = pc.equal(certificates["reason"], INCOMPLETE)
     if pc.all(incomplete).as_py():
+        noisy = [n * block for s, n in found.reading.blocks.items() if s != CLEAN]
+        at_most = "" if found.reading.table is None else "up to "
         raise ValueError(
-            f"report needs {run.sampling.num_select} + {run.sampling.num_estimate} "
-            f"votes of an image; {where} has them for none of {len(certificates)} at "
-            f"sigma {run.sigma:g}. Run diffsmooth certify there, or ask for fewer."
+            f"report needs {at_most}{' + '.join(map(str, noisy))} votes of an image; "
+            f"{where} has them for none of {len(certificates)} at sigma "
+            f"{found.run.sigma:g}. Run diffsmooth certify there, or ask for fewer."
         )
 
 

@@ -12,10 +12,12 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from ops.certify.fixed import Fixed
+from ops.certify.rule import Rule
 from ops.classify.classifier import Classifier
 from ops.purify.purifier import Purifier
 from ops.vote.local_smooth import Local
@@ -63,7 +65,7 @@ class Run(Part):
     sampling: Sampling = Sampling()
     """Draws, blocks and promise."""
 
-    rule: Fixed = Fixed()
+    rule: Rule = Fixed()
     """How votes become a certificate."""
 
     plan: Literal["fused", "staged"] = "fused"
@@ -96,6 +98,24 @@ class Run(Part):
 
     tracking: Tracking = Tracking()
     """MLflow."""
+
+    @field_validator("rule", mode="before")
+    @classmethod
+    def _fixed_unless_told(cls, value: object) -> object:
+        return {"kind": "fixed", **value} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _rounds_fill_calls(self) -> Self:
+        block = self.sampling.block
+        staged = self.plan == "staged" and self.rule.kind == "sequential"
+        if staged and self.batch > block:
+            raise ValueError(
+                f"rule sequential needs calls of one block under plan staged, where a "
+                f"block that waits for others holds its image up; batch has "
+                f"{self.batch}, sampling.block {block}. Set batch to {block}, or plan "
+                f"to fused."
+            )
+        return self
 
     @model_validator(mode="after")
     def _warn_of_large_local_noise(self) -> Self:

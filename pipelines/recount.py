@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from infra.object_store import Store
 from infra.tables import from_bytes
-from ops.certify.fixed import Fixed
+from ops.certify.rule import Rule
 from pipelines.certify_stage import Certified, certify_here
 from pipelines.imported import manifest_of
 from pipelines.ledger import folder
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import reading_of
 from pipelines.rebuild import Indexes, stored_indexes, stored_recipe
 from pipelines.recipe import Recipe, Run
+
+_RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def recount(store: Store) -> Recount:
     found = []
     for run in recipe.runs:
         index = indexes.get(folder(run.sigma)) or LedgerIndex(store, run.sigma)
-        found.append(certify_here(store, run, index, labels))
+        reading = reading_of(run, len(labels))
+        found.append(certify_here(store, reading, index, labels))
     return Recount(store, recipe, indexes, asked, tuple(found), manifest)
 
 
@@ -76,7 +81,9 @@ def _as_analysed(recipe: Recipe, manifest: Mapping) -> Recipe:
 def _with_claim(run: Run, claim: Mapping) -> Run:
     numbers = ("num_select", "num_estimate", "failure_probability")
     told = {name: claim[name] for name in numbers if name in claim}
+    if "family_wise_failure_probability" in claim:
+        told["failure_probability"] = claim["family_wise_failure_probability"]
     sampling = {**run.sampling.model_dump(), **told}
-    more = {"rule": Fixed.model_validate(claim["rule"])} if "rule" in claim else {}
+    more = {"rule": _RULE.validate_python(claim["rule"])} if "rule" in claim else {}
     sampled = type(run.sampling).model_validate(sampling)
     return run.model_copy(update={"sampling": sampled, **more})

@@ -11,6 +11,8 @@ _SETTINGS = (
     "dataset",
     "rule",
     "num_estimate",
+    "mean_votes",
+    "table_sha256",
     "failure_probability",
     "num_claims",
     "failure_probability_of_all_claims",

@@ -129,11 +129,19 @@ def terminal_table(curves: Sequence[Curve]) -> Table:
 def _settings(curve: Curve) -> str:
     settings = (
         f"{curve.num_images:,} images of {curve.dataset}, rule {curve.rule}, "
-        f"N = {curve.num_estimate:,}, failure probability "
-        f"{curve.failure_probability:g} per image."
+        f"{_votes(curve)}, failure probability {curve.failure_probability:g} per image."
     )
     return " ".join(
         filter(None, [settings, curve.remark, further_claims(curve.claims)])
+    )
+
+
+def _votes(curve: Curve) -> str:
+    if curve.table_sha256 is None:
+        return f"N = {curve.num_estimate:,}"
+    return (
+        f"{curve.mean_votes:,.0f} votes on average of N_max = {curve.num_estimate:,}, "
+        f"table {curve.table_sha256[:12]}"
     )
 
 

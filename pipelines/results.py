@@ -23,8 +23,9 @@ from pipelines.conditions import stored_conditions
 from pipelines.curve import Curve
 from pipelines.identity import vote_identity
 from pipelines.imported import manifest_of
-from pipelines.recipe import Recipe, Run
+from pipelines.reading import Reading
 from pipelines.report import render
+from pipelines.stored_tables import store_table
 
 CERTIFICATES_FILE = "certificates.parquet"
 
@@ -63,37 +64,43 @@ def _claimed_before(store: Store) -> Mapping:
 
 def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
     run, images = found.run, found.index.images()
+    reading = found.reading
     pairs = (images[column].to_pylist() for column in ("image_key", "seconds"))
     seconds: dict[str, float] = {}
     for key, spent in zip(*pairs, strict=True):
         seconds[key] = seconds.get(key, 0.0) + spent
-    analysis = _analysis(run, found.certificates)
+    analysis = _analysis(reading, found.certificates)
     subset = f"{run.data.subset}, {analysis['subset_sha256'][:12]}"
     return Curve(
         run=name,
         sigma=run.sigma,
         certificates=found.certificates,
         dataset=run.data.source.name,
-        num_estimate=run.sampling.num_estimate,
-        failure_probability=run.sampling.failure_probability,
-        rule=run.rule.kind,
+        num_estimate=reading.most_votes,
+        failure_probability=reading.failure_probability,
+        rule=reading.name,
+        radii=() if reading.table is None else tuple(reading.table.radii.tolist()),
+        table_sha256=reading.table_sha256,
         seconds=seconds,
         remark=f"Subset {subset}.",
         claims=claims_with(analysis, digest(vote_identity(run)), before),
     )
 
 
-def write_results(store: Store, recipe: Recipe, curves: Sequence[Curve]) -> None:
+def write_results(
+    store: Store, found: Sequence[Certified], curves: Sequence[Curve]
+) -> None:
     """Write the certificates and the report of one OUT.
 
     Args:
         store: of OUT.
-        recipe: whose runs the curves are of.
-        curves: one per sigma.
+        found: the certificates, one sigma each.
+        curves: of these.
     """
     _note_claims(store, curves)
-    certificates = certificates_file(recipe, [curve.certificates for curve in curves])
-    store.write(CERTIFICATES_FILE, certificates)
+    for one in found:
+        store_table(store, one.reading)
+    store.write(CERTIFICATES_FILE, certificates_file(found))
     for name, content in render(curves).items():
         store.write(f"report/{name}", content)
 
@@ -113,21 +120,18 @@ def _note_claims(store: Store, curves: Sequence[Curve]) -> None:
         store.write("manifest.json", manifest.encode())
 
 
-def certificates_file(recipe: Recipe, certificates: Sequence[pa.Table]) -> bytes:
+def certificates_file(found: Sequence[Certified]) -> bytes:
     """Return the certificates of one OUT as Parquet: same votes, same bytes.
 
     Args:
-        recipe: whose runs were certified.
-        certificates: of each run, in the same order.
+        found: the certificates, one sigma each.
     """
-    rows = pa.concat_tables([CERTIFICATES.empty_table(), *certificates]).sort_by(
+    tables = (one.certificates for one in found)
+    rows = pa.concat_tables([CERTIFICATES.empty_table(), *tables]).sort_by(
         [("sigma", "ascending"), ("image_key", "ascending")]
     )
-    identities = {f"{run.sigma:g}": digest(vote_identity(run)) for run in recipe.runs}
-    analyses = {
-        f"{run.sigma:g}": _analysis(run, own)
-        for run, own in zip(recipe.runs, certificates, strict=True)
-    }
+    identities = {f"{o.run.sigma:g}": digest(vote_identity(o.run)) for o in found}
+    analyses = {f"{o.run.sigma:g}": _analysis(o.reading, o.certificates) for o in found}
     facts = {
         "units": json.dumps(UNITS, sort_keys=True),
         "analyses": json.dumps(analyses, sort_keys=True),
@@ -185,7 +189,7 @@ def run_facts(found: Certified) -> dict:
         "sigma": run.sigma,
         "vote_identity": vote_identity(run),
         "vote_identity_sha256": digest(vote_identity(run)),
-        "analysis": _analysis(run, certificates),
+        "analysis": _analysis(found.reading, certificates),
         "certified_input": certified_input(run.data.preprocess),
         "images_asked_for": len(certificates),
         "images_done": len(certificates) - num_set_aside(certificates),
@@ -195,13 +199,10 @@ def run_facts(found: Certified) -> dict:
     }
 
 
-def _analysis(run: Run, certificates: pa.Table) -> dict:
+def _analysis(reading: Reading, certificates: pa.Table) -> dict:
     return {
-        "num_select": run.sampling.num_select,
-        "num_estimate": run.sampling.num_estimate,
-        "failure_probability": run.sampling.failure_probability,
-        "rule": run.rule.model_dump(mode="json"),
-        "subset": run.data.subset,
+        **reading.numbers,
+        "subset": reading.run.data.subset,
         "subset_sha256": _digest_of_images(certificates),
     }
 

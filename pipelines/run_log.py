@@ -56,7 +56,7 @@ class RunLog:
         if spent.votes:
             rate = spent.votes / spent.seconds
             values["votes_per_second"] = rate
-            values["images_per_second"] = rate / _votes_per_image(run)
+            values["images_per_second"] = rate / _votes_per_image(run, curve)
         self.tracker.log_metrics(child, [Metric(k, v) for k, v in values.items()])
         self.tracker.finish(child, succeeded=True)
 
@@ -124,8 +124,9 @@ def _open(job: Job, uri: str, artifact_root: str | None) -> RunLog:
     return RunLog(job, tracker, parent)
 
 
-def _votes_per_image(run: Run) -> int:
-    return run.sampling.num_select + run.sampling.num_estimate + 1
+def _votes_per_image(run: Run, curve: Curve) -> float:
+    select = 0 if curve.table_sha256 else run.sampling.num_select
+    return curve.mean_votes + select + 1
 
 
 def _digest_of_images(job: Job) -> str:

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from infra.object_store import Store, open_store
 from infra.tables import from_bytes
 from ops.vote.streams import num_copies
-from pipelines.certificates import INCOMPLETE, blocks_of
+from pipelines.certificates import INCOMPLETE
+from pipelines.certify_stage import certify_here
 from pipelines.heartbeat import Heartbeat, read_heartbeat
 from pipelines.imported import is_imported, manifest_of
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Run, build_recipe
 from pipelines.recipe_file import parse_yaml
 
@@ -32,6 +35,9 @@ class Standing:
 
     votes: int
     votes_wanted: int
+
+    at_most: bool = False
+    """Whether fewer votes than wanted may do, as images stop by themselves."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,15 @@ def status(uri: str) -> Status:
     beat = read_heartbeat(store)
     text = store.read("recipe.yaml").decode()
     raw = parse_yaml(text, f"{store.url}/recipe.yaml")
-    keys = _image_keys(store)
+    labels = _labels(store)
     runs = build_recipe(raw, store.url).runs
     standings = tuple(
         _as_heard(run, beat)
         if beat and beat.is_alive and beat.sigma == run.sigma
-        else _as_stored(store, run, keys)
+        else _as_stored(store, reading_of(run, len(labels)), labels)
         for run in runs
     )
-    return Status(store.url, standings, beat, _certified(store, runs, len(keys)))
+    return Status(store.url, standings, beat, _certified(store, runs, len(labels)))
 
 
 def _certified(store: Store, runs: Sequence[Run], num_images: int) -> bool:
@@ -123,17 +129,21 @@ def _certified(store: Store, runs: Sequence[Run], num_images: int) -> bool:
         run.sigma in known
         and known[run.sigma]["images_asked_for"] == num_images
         and INCOMPLETE not in known[run.sigma].get("reasons", {})
-        and all(
-            known[run.sigma]["analysis"][name] == getattr(run.sampling, name)
-            for name in ("num_select", "num_estimate")
-        )
+        and _same_votes(known[run.sigma]["analysis"], reading_of(run, num_images))
         for run in runs
     )
 
 
-def _image_keys(store: Store) -> list[str]:
+def _same_votes(analysis: Mapping[str, Any], reading: Reading) -> bool:
+    """Return whether certificates rest on the votes that a recipe asks for."""
+    names = ("num_select", "num_estimate", "table_sha256")
+    return all(analysis.get(name) == reading.numbers.get(name) for name in names)
+
+
+def _labels(store: Store) -> dict[str, int]:
     asked, _ = from_bytes(store.read("images.parquet"), f"{store.url}/images.parquet")
-    return asked["image_key"].to_pylist()
+    columns = (asked[name].to_pylist() for name in ("image_key", "label"))
+    return dict(zip(*columns, strict=True))
 
 
 def _as_heard(run: Run, beat: Heartbeat) -> Standing:
@@ -144,11 +154,15 @@ def _as_heard(run: Run, beat: Heartbeat) -> Standing:
         images_failed=len(beat.set_aside),
         votes=beat.votes,
         votes_wanted=beat.votes_wanted,
+        at_most=beat.at_most,
     )
 
 
-def _as_stored(store: Store, run: Run, keys: list[str]) -> Standing:
-    index, blocks = LedgerIndex(store, run.sigma), blocks_of(run)
+def _as_stored(store: Store, reading: Reading, labels: Mapping[str, int]) -> Standing:
+    run, keys = reading.run, list(labels)
+    index, blocks = LedgerIndex(store, run.sigma), reading.blocks
+    if reading.table is not None:
+        return _as_certified(store, reading, index, labels)
     there = {s: index.present(keys, s, num) for s, num in blocks.items()}
     whole = np.logical_and.reduce([held.all(axis=1) for held in there.values()])
     return Standing(
@@ -158,6 +172,24 @@ def _as_stored(store: Store, run: Run, keys: list[str]) -> Standing:
         images_failed=len(set(index.failures) & set(keys)),
         votes=_copies({s: int(h.sum()) for s, h in there.items()}, run),
         votes_wanted=_copies({s: h.size for s, h in there.items()}, run),
+    )
+
+
+def _as_certified(
+    store: Store, reading: Reading, index: LedgerIndex, labels: Mapping[str, int]
+) -> Standing:
+    """Return how far images are that stop by themselves, by looking at their votes."""
+    found = certify_here(store, reading, index, labels).certificates
+    going = found["reason"].to_pylist().count(INCOMPLETE)
+    votes = index.num_votes(reading.run.sampling.block)
+    return Standing(
+        sigma=reading.run.sigma,
+        images=len(labels),
+        images_done=len(labels) - going,
+        images_failed=len(set(index.failures) & set(labels)),
+        votes=votes,
+        votes_wanted=votes + going * reading.most_votes,
+        at_most=going > 0,
     )
 
 
@@ -171,12 +203,16 @@ def _standing_line(one: Standing) -> str:
     return (
         f"{f'sigma {one.sigma:g}':<12} {one.images_done:,}/{one.images:,} images"
         f"{failed}, {one.votes:,}/{one.votes_wanted:,} votes"
+        f"{' at most' if one.at_most else ''}"
     )
 
 
 def _running_lines(beat: Heartbeat) -> list[str]:
     left = beat.seconds_left
-    time_left = "" if left is None else f", {_duration(left)} left at this sigma"
+    at_most = "at most " if beat.at_most else ""
+    time_left = (
+        "" if left is None else f", {at_most}{_duration(left)} left at this sigma"
+    )
     nodes = [
         f"{n['address']} ({n['cpus']:g} cores, {n['gpus']:g} GPUs)" for n in beat.nodes
     ]

@@ -11,7 +11,7 @@ from ops.score.certified_accuracy import (
     envelope,
     num_certified,
 )
-from pipelines.curve import Curve, by_run, table_radii
+from pipelines.curve import IMPORTED, Curve, by_run, table_radii
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Row:
     smoothed_accuracy: float | None
     abstention_rate: float | None
     average_certified_radius: float | None
+    """``None`` also beside certificates of another rule, with which it grows."""
+
     cells: tuple[Cell | None, ...]
     """A cell per radius; ``None`` where no number of votes could reach it."""
 
@@ -55,13 +57,15 @@ def table_rows(curves: Sequence[Curve]) -> list[Row]:
     """
     radii = np.array(table_radii(curves))
     rows = []
+    comparable = len({curve.rule for curve in curves} - {IMPORTED}) <= 1
     for own in by_run(curves).values():
-        rows += [_row_of(curve, radii) for curve in own]
+        rows += [_row_of(curve, radii, comparable=comparable) for curve in own]
         rows.append(_envelope_row(own, radii))
     return rows
 
 
-def _row_of(curve: Curve, radii: np.ndarray) -> Row:
+def _row_of(curve: Curve, radii: np.ndarray, *, comparable: bool) -> Row:
+    average = average_certified_radius(curve.correct, curve.radius)
     return Row(
         run=curve.run,
         sigma=curve.sigma,
@@ -69,7 +73,7 @@ def _row_of(curve: Curve, radii: np.ndarray) -> Row:
         clean_accuracy=curve.accuracy_of("clean_class"),
         smoothed_accuracy=curve.accuracy_of("smoothed_class"),
         abstention_rate=float(curve.column("abstained").mean()),
-        average_certified_radius=average_certified_radius(curve.correct, curve.radius),
+        average_certified_radius=average if comparable else None,
         cells=_cells(curve, radii),
     )
 

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store
 from ops.vote.streams import num_copies
-from pipelines.certificates import blocks_of, certify_votes
+from pipelines.certificates import certify_votes
 from pipelines.ledger import VOTES
 from pipelines.ledger_index import LedgerIndex
-from pipelines.recipe import Run
+from pipelines.reading import Reading
 from pipelines.vote_rows import read_votes
 
 
@@ -26,10 +26,13 @@ class Tally:
     how many are certified.
     """
 
+    at_most = False
+    """Whether fewer votes than wanted may do."""
+
     def __init__(
         self,
         store: Store,
-        run: Run,
+        reading: Reading,
         labels: Mapping[str, int],
         index: LedgerIndex,
         blocks: Mapping[str, int] | None = None,
@@ -38,14 +41,14 @@ class Tally:
 
         Args:
             store: of OUT.
-            run: whose votes.
+            reading: the rule of the run whose votes they are.
             labels: true class by key of the images asked for.
             index: of the votes that are there.
             blocks: number of blocks wanted by stream; ``None``: what certificates read.
         """
-        self._store, self._run, self._labels = store, run, labels
+        self._store, self._reading, self._labels = store, reading, labels
         self._rows = {key: row for row, key in enumerate(labels)}
-        wanted = blocks or blocks_of(run)
+        wanted = blocks or reading.blocks
         keys = list(labels)
         self._present = {s: index.present(keys, s, num) for s, num in wanted.items()}
         held = [there.any(axis=1) for there in self._present.values()]
@@ -59,9 +62,16 @@ class Tally:
     @property
     def num_votes(self) -> int:
         """Of those wanted, how many are there."""
-        size = self._run.sampling.block
+        size = self._reading.run.sampling.block
         held = self._present.items()
         return sum(int(there.sum()) * num_copies(s, size) for s, there in held)
+
+    @property
+    def votes_wanted(self) -> int:
+        """Of all images and streams."""
+        size = self._reading.run.sampling.block
+        wanted = self._present.items()
+        return sum(there.size * num_copies(s, size) for s, there in wanted)
 
     @property
     def num_images(self) -> int:
@@ -105,7 +115,7 @@ class Tally:
         votes = self._open.filter(finished)
         self._open = self._open.filter(pc.invert(finished))
         labels = {key: self._labels[key] for key in keys}
-        certificates = certify_votes(votes, labels, self._run)
+        certificates = certify_votes(votes, labels, self._reading)
         right = pc.equal(certificates["guessed_class"], certificates["label"])
         right = pc.and_(right, pc.invert(certificates["abstained"]))
         self._num_new += len(keys)

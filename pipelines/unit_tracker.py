@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.commits import Commits
+
 LOST_IN_A_ROW = 5
 """Images set aside by one stage, with no call that ended between, that end a run."""
 
@@ -102,8 +104,8 @@ class UnitTracker:
         self._condemned: dict[str, str] = {}
         self._lost_in: Counter[str] = Counter()
         self._emitted: dict[int, int] = {}
-        self._names: set[str] = set()
-        self._fresh: list[str] = []
+        self._commits = Commits()
+        self._num_told = 0
         self._under_way = 0
         self._num_retries = 0
 
@@ -168,14 +170,25 @@ class UnitTracker:
             name: of the vote file; told again it changes nothing.
             blocks: in the file.
         """
-        if name not in self._names:
-            self._names.add(name)
-            self._fresh.append(name)
+        if self._commits.take(name, blocks):
             self._under_way -= blocks
+
+    def committed_since(self, known: int) -> list[str]:
+        """Return the vote files that came after the first ``known``."""
+        return self._commits.since(known)
+
+    def decided(self, images: int, certified: int) -> None:
+        """Take notice of how many images have stopped, and are certified rightly."""
+        self._commits.decide(images, certified)
+
+    def progress(self) -> tuple[int, int, int]:
+        """Return images that stopped, those certified rightly, blocks committed."""
+        return self._commits.progress
 
     def news(self) -> News:
         """Return what has happened; names only once."""
-        names, self._fresh = tuple(self._fresh), []
+        names = tuple(self._commits.since(self._num_told))
+        self._num_told += len(names)
         in_flight = sorted(self._running.values(), key=lambda one: one.since)
         return News(names, tuple(in_flight), self._num_retries, dict(self._condemned))
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from infra.sources.entry import Entry
-from ops.vote.streams import CLEAN, num_copies
+from ops.vote.streams import num_copies
 
 BlockKey = tuple[str, str, int]
 """Image key, stream, block."""
@@ -125,15 +125,6 @@ def wave_of(unit: Unit) -> Wave:
     for job in unit.jobs:
         present[job.stream][rows[job.entry.key], list(job.blocks)] = False
     return Wave(tuple(entries), present)
-
-
-def blocks_for_certify(num_select: int, num_estimate: int, block: int) -> dict:
-    """Return the number of blocks of each stream that a fixed-N certificate reads."""
-    return {
-        CLEAN: 1,
-        "select": num_select // block,
-        "estimate": num_estimate // block,
-    }
 
 
 def missing_jobs(wave: Wave) -> Iterator[Job]:

@@ -5,9 +5,10 @@ import math
 import numpy as np
 from scipy.stats import binom
 
-from ops.certify.clopper_pearson import largest_radius
+from ops.vote.streams import num_copies
 from pipelines.check import CHANCE, Check
 from pipelines.probe import Measured
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.sample import Sample
 
@@ -123,15 +124,18 @@ def judge_speed(measured: Measured, run: Run, *, num_images: int, actors: int) -
         num_images: images asked for.
         actors: that cast votes at the same time.
     """
-    each = run.sampling.num_select + run.sampling.num_estimate + 1
-    hours = num_images * each / (measured.votes_per_second * actors) / 3600
-    radius = largest_radius(
-        run.sigma, run.sampling.num_estimate, run.sampling.failure_probability
+    reading = reading_of(run, num_images)
+    each = sum(
+        blocks * num_copies(stream, run.sampling.block)
+        for stream, blocks in reading.blocks.items()
     )
+    hours = num_images * each / (measured.votes_per_second * actors) / 3600
+    radius = reading.largest_radius
+    at_most = "" if reading.table is None else "at most "
     found = (
         f"{measured.votes_per_second:,.1f} votes/s per actor on {measured.device}; "
-        f"{num_images:,} images take about {_duration(hours)} with {actors} actors; "
-        f"largest radius {math.floor(radius * 1000) / 1000}"
+        f"{num_images:,} images take about {at_most}{_duration(hours)} "
+        f"with {actors} actors; largest radius {math.floor(radius * 1000) / 1000}"
     )
     return Check(f"speed at {run.sigma:g}", "pass", found)
 

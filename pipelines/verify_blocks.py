@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ops.vote.streams import num_copies
-from pipelines.certificates import blocks_of
 from pipelines.duplicates import found_again
 from pipelines.ledger import BY_KEY
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 
 _KEY = ["image_key", "stream", "block"]
@@ -78,9 +78,9 @@ def _counted(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _copies(rows: pa.Table, run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Return how many copies each block has, and how many blocks its stream has."""
-    blocks = {**blocks_of(run), "predict": run.sampling.predict_blocks}
+    own = {**reading_of(run, 1).blocks, "predict": run.sampling.predict_blocks}
     streams = rows["stream"].combine_chunks().dictionary_encode()
     names, which = streams.dictionary.to_pylist(), streams.indices.to_numpy()
     copies = [num_copies(name, run.sampling.block) for name in names]
-    asked = [blocks.get(name, 0) for name in names]
+    asked = [own.get(name, 0) for name in names]
     return np.array(copies, np.int64)[which], np.array(asked, np.int64)[which]

@@ -13,6 +13,7 @@ from infra.tables import from_bytes
 from pipelines.canonical import differences
 from pipelines.check import Check
 from pipelines.findings import Findings
+from pipelines.identity import vote_identity
 from pipelines.in_order import in_order
 from pipelines.ledger import (
     VOTES,
@@ -147,12 +148,20 @@ class _Looks:
         self._num_blocks += len(rows)
         for what in wrong_blocks(rows, _run_of(facts["recipe"])):
             self._blocks.wrong(f"{name}: {what}")
+        for changed in _not_of_recipe(facts["recipe"], facts["vote_identity"]):
+            self._identities.wrong(f"{name} says otherwise than its recipe: {changed}")
 
 
 @lru_cache(maxsize=64)
 def _run_of(recipe: str) -> Run:
     """Return the run that a vote file names."""
     return validated(Run, json.loads(recipe), "of the votes")
+
+
+@lru_cache(maxsize=64)
+def _not_of_recipe(recipe: str, identity: str) -> list[str]:
+    """Return in what a vote file's identity is not that of the run it names."""
+    return differences(vote_identity(_run_of(recipe)), json.loads(identity))
 
 
 def _reason(error: BaseException) -> str:

@@ -1,14 +1,14 @@
 """Whether certificates, manifest and report are what the votes give."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from infra.tables import from_bytes
 from pipelines.canonical import differences, digest
-from pipelines.certificates import blocks_of
+from pipelines.certificates import INCOMPLETE
 from pipelines.certify_stage import Certified
 from pipelines.check import Check
 from pipelines.claims import joined
@@ -89,9 +89,7 @@ def _tiling(recount: Recount) -> Check:
     found, keys = Findings("tiling", remedy), sorted(recount.labels)
     num_complete = 0
     for one in recount.found:
-        lacking = np.zeros(len(keys), np.int64)
-        for stream, num in blocks_of(one.run).items():
-            lacking += num - one.index.present(keys, stream, num).sum(axis=1)
+        lacking = _lacking(one, keys)
         num_complete += int((lacking == 0).sum())
         for image in np.flatnonzero(lacking):
             where = f"{keys[image]!r} at sigma {one.run.sigma:g}"
@@ -99,14 +97,24 @@ def _tiling(recount: Recount) -> Check:
     return found.check(f"{num_complete:,} images and sigmas complete")
 
 
+def _lacking(one: Certified, keys: Sequence[str]) -> np.ndarray:
+    """Return how many blocks each image lacks at least, int64 ``image``."""
+    blocks = dict(one.reading.blocks)
+    if one.reading.table is not None:  # what an image needs follows from its votes
+        del blocks["estimate"]
+    lacking = np.zeros(len(keys), np.int64)
+    for stream, num in blocks.items():
+        lacking += num - one.index.present(keys, stream, num).sum(axis=1)
+    going = np.equal(one.certificates["reason"].to_pylist(), INCOMPLETE)
+    return np.maximum(lacking, going)
+
+
 def _certificates(recount: Recount) -> Check:
     """Compare the certificates with those the votes give."""
     if not recount.store.exists(CERTIFICATES):
         return Check("certificates", "fail", f"there is no {CERTIFICATES}", _ANEW)
     data = recount.store.read(CERTIFICATES)
-    anew = certificates_file(
-        recount.recipe, [one.certificates for one in recount.found]
-    )
+    anew = certificates_file(recount.found)
     if data == anew:
         return Check("certificates", "pass", "equal to what the votes give, in bytes")
     found = Findings("certificates", _ANEW)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.special import bdtr, betaincinv, gammaln, xlog1py, xlogy
+from scipy.special import bdtr, betaincinv
+
+from ops.certify.failure_law import after
 
 NONE = -1
 """Stands for no number of failures: at that look nothing is decided."""
@@ -13,7 +15,6 @@ NONE = -1
 _SHARE_BEFORE_THE_LAST = 0.7
 _EXPONENT = 0.25
 _WIDTH = 12.0
-_NEGLIGIBLE = 1e-25
 _ROUNDING = 1e-9
 
 
@@ -59,9 +60,9 @@ def boundary(
     found = np.full(len(looks), NONE, np.int64)
     law, lowest, spent, last, before = np.ones(1), 0, 0.0, NONE, 0
     for look, draws in enumerate(looks.tolist()):
-        law, lowest = _after(law, lowest, draws - before, failure_rate, most)
-        if not len(law):
+        if not len(law):  # whoever could still be certified is
             break
+        law, lowest = after(law, lowest, draws - before, failure_rate, most)
         room = spendable[look] * (1.0 - _ROUNDING) - spent
         crossed = int(np.searchsorted(np.cumsum(law), room, "right"))
         spent += float(law[:crossed].sum())
@@ -131,28 +132,3 @@ def _most_at_once(failure_rate: float, draws: int, level: float) -> int:
     counts = np.arange(low, high + 1)
     within = np.flatnonzero(bdtr(counts, draws, failure_rate) <= level)
     return low + int(within[-1]) if len(within) else NONE
-
-
-def _after(
-    law: np.ndarray, lowest: int, draws: int, rate: float, most: int
-) -> tuple[np.ndarray, int]:
-    """Return the law of the failures after some more draws, and its first count.
-
-    Counts above ``most`` are left out: they certify nothing, now or later.
-    """
-    step, first = _binomial(draws, rate)
-    law, lowest = np.convolve(law, step), lowest + first
-    law = law[: max(0, most + 1 - lowest)]
-    seen = np.cumsum(law)
-    tail = int(np.searchsorted(seen, _NEGLIGIBLE, "right"))
-    return law[tail:], lowest + tail
-
-
-def _binomial(draws: int, rate: float) -> tuple[np.ndarray, int]:
-    """Return the chances of the counts that matter, and the first of these counts."""
-    reach = _WIDTH * math.sqrt(draws * rate * (1.0 - rate)) + _WIDTH
-    first = max(0, math.floor(draws * rate - reach))
-    counts = np.arange(first, min(draws, math.ceil(draws * rate + reach)) + 1)
-    chances = gammaln(draws + 1) - gammaln(counts + 1) - gammaln(draws - counts + 1)
-    logs = chances + xlogy(counts, rate) + xlog1py(draws - counts, -rate)
-    return np.exp(logs), first

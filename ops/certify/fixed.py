@@ -21,6 +21,9 @@ class Fixed(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["fixed"] = "fixed"
 
+    family_wise: bool = False
+    """Whether all images together share the failure probability."""
+
 
 class CertifyFixed(BaseModel, frozen=True, extra="forbid"):
     """Guess a class from one set of votes and certify its radius from another.

@@ -16,7 +16,6 @@ from pipelines.decode import entry_digests
 from pipelines.identity import vote_identity
 from pipelines.ledger import COUNT, VOTES, commit, vote_metadata
 from pipelines.recipe import Run, load_recipe
-from pipelines.units import blocks_for_certify
 from pipelines.worker import WorkerSettings
 
 BLOCK = 10
@@ -84,8 +83,11 @@ def votes_of(entry: Entry, sigma: float, number: int) -> pa.Table:
         sigma: std of the certified noise, in [0, 1] pixels.
         number: seeds the counts.
     """
-    sampling = (SAMPLING["num_select"], SAMPLING["num_estimate"], BLOCK)
-    numbers = blocks_for_certify(*sampling)
+    numbers = {
+        "clean": 1,
+        "select": SAMPLING["num_select"] // BLOCK,
+        "estimate": SAMPLING["num_estimate"] // BLOCK,
+    }
     streams = np.repeat(list(numbers), list(numbers.values()))
     copies = np.where(streams == "clean", 1, BLOCK)
     right = np.random.default_rng(number).binomial(copies, 0.9)

@@ -16,8 +16,9 @@ from synthetic_actor import BLOCK, SIGMA, ReadNothing, Wait
 from infra.sources.entry import Entry
 from pipelines import plans
 from pipelines.allotment import Allotment
-from pipelines.plans import Work, cast_votes, tracker
+from pipelines.plans import cast_votes, tracker
 from pipelines.units import UNITS_PER_WAVE, Wave, nothing_voted
+from pipelines.work import Work, waves_planned
 
 BLOCKS_PER_UNIT = 20
 LIMIT = BLOCK * BLOCKS_PER_UNIT
@@ -70,6 +71,7 @@ def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) ->
         batch=BLOCK,
         compile=False,
         sampling=SimpleNamespace(block=BLOCK),
+        rule=SimpleNamespace(kind="fixed"),
         stages=SimpleNamespace(attempts=3),
         data=SimpleNamespace(source=None, preprocess="none"),
         ray=SimpleNamespace(no_progress_seconds=300),
@@ -79,5 +81,6 @@ def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) ->
         stand_ins(),
         tracker(described, limit=LIMIT, num_actors=allotment.actors) as tell,
     ):
-        work = Work(described, listed, LIMIT, str(out), METADATA, tell, "waiting")
-        cast_votes(work, {"fused": allotment})
+        work = Work(described, LIMIT, str(out), METADATA, tell, "waiting")
+        stages = {"fused": allotment}
+        cast_votes(work, waves_planned(work, listed, stages), stages)

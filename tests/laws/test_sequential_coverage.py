@@ -7,7 +7,7 @@ import pytest
 from scipy.special import betaincc, ndtr
 
 from ops.certify.boundary import boundary, give_up
-from ops.certify.sequential import Standing, Table, look, nothing_read
+from ops.certify.looks import Standing, Table, look, nothing_read
 
 ALPHA, NUM_IMAGES = 0.001, 40_000
 QUANTILES = np.array([0.0, 1.0, 2.0, 3.0])

@@ -18,11 +18,11 @@ from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
 from infra.subsets import select
 from pipelines.attempts import Attempts, ToObject
-from pipelines.certificates import blocks_of
 from pipelines.decode import DecodeUnits
 from pipelines.identity import vote_identity
 from pipelines.ledger import commit, vote_metadata
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import reading_of
 from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import apply_setting
 from pipelines.set_aside import SetAside
@@ -128,7 +128,7 @@ def cast_here(
     store = open_store(out)
     entries = select(run.data.source.entries(), run.data.subset)
     index, keys = LedgerIndex(store, run.sigma), [entry.key for entry in entries]
-    wanted = blocks or blocks_of(run)
+    wanted = blocks or reading_of(run, 1).blocks
     present = {s: index.present(keys, s, num) for s, num in wanted.items()}
     wave = Wave(tuple(entries), present)
     units = plan_units(

@@ -8,10 +8,12 @@ from votes_made import block, image, only, table
 
 from infra.object_store import open_store
 from ops.certify.clopper_pearson import largest_radius
-from pipelines.certificates import blocks_of, certify_votes, histogram
+from pipelines.certificates import certify_votes
 from pipelines.certify_stage import certify_here
+from pipelines.histograms import histogram
 from pipelines.ledger import commit, vote_metadata
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import reading_of
 from pipelines.recipe import Recipe, Run
 from pipelines.results import curves_of, num_set_aside, write_results
 
@@ -50,7 +52,7 @@ def test_no_votes_are_an_empty_histogram() -> None:
 
 
 def test_unanimous_votes_reach_the_largest_radius(run: Run) -> None:
-    found = only(certify_votes(table(image("a")), {"a": 3}, run))
+    found = only(certify_votes(table(image("a")), {"a": 3}, reading_of(run, 1)))
 
     assert found["radius"] == pytest.approx(largest_radius(0.25, 20, 0.001), abs=1e-12)
     assert (found["guessed_class"], found["clean_class"]) == (3, 3)
@@ -61,7 +63,7 @@ def test_unanimous_votes_reach_the_largest_radius(run: Run) -> None:
 
 def test_copies_that_vote_for_no_class_count_against(run: Run) -> None:
     invalid, lost, none = (
-        only(certify_votes(table(image("a", votes)), {"a": 3}, run))
+        only(certify_votes(table(image("a", votes)), {"a": 3}, reading_of(run, 1)))
         for votes in (({3: 9}, 1), ({3: 9, 4: 1}, 0), ({3: 10}, 0))
     )
 
@@ -75,7 +77,7 @@ def test_an_image_that_failed_has_radius_0_and_its_reason(run: Run) -> None:
     for row in rows:
         row["counts"], row["invalid"] = [], 1 if row["stream"] == "clean" else 10
 
-    found = certify_votes(table(rows), {"a": 3}, run)
+    found = certify_votes(table(rows), {"a": 3}, reading_of(run, 1))
 
     assert only(found)["reason"] == "Image 'a' is broken."
     assert (only(found)["radius"], only(found)["abstained"]) == (0, True)
@@ -84,7 +86,9 @@ def test_an_image_that_failed_has_radius_0_and_its_reason(run: Run) -> None:
 
 
 def test_a_split_vote_abstains_and_is_not_set_aside(run: Run) -> None:
-    found = certify_votes(table(image("a", ({3: 5, 4: 5}, 0))), {"a": 3}, run)
+    found = certify_votes(
+        table(image("a", ({3: 5, 4: 5}, 0))), {"a": 3}, reading_of(run, 1)
+    )
 
     assert (only(found)["reason"], only(found)["radius"]) == ("abstained", 0)
     assert num_set_aside(found) == 0
@@ -94,7 +98,7 @@ def test_the_class_is_guessed_from_the_select_votes_alone(run: Run) -> None:
     rows = image("a")
     rows[1]["counts"] = [{"class": 5, "count": 10}]
 
-    found = only(certify_votes(table(rows), {"a": 3}, run))
+    found = only(certify_votes(table(rows), {"a": 3}, reading_of(run, 1)))
 
     assert (found["guessed_class"], found["smoothed_class"]) == (5, 3)
     assert (found["num_votes"], found["radius"], found["abstained"]) == (0, 0, True)
@@ -108,9 +112,12 @@ def test_images_do_not_touch_each_other(run: Run) -> None:
     ]
     labels = {f"image_{index}": index for index in range(6)}
 
-    together = certify_votes(table(rows), labels, run)
+    together = certify_votes(table(rows), labels, reading_of(run, 1))
 
-    alone = [certify_votes(table(rows), {k: v}, run) for k, v in labels.items()]
+    alone = [
+        certify_votes(table(rows), {k: v}, reading_of(run, 1))
+        for k, v in labels.items()
+    ]
     assert pa.concat_tables(alone).equals(together)
 
 
@@ -125,8 +132,8 @@ def test_certificates_have_the_same_bytes_whatever_the_order_of_files_and_rows(
         votes = table(rows[::order])
         labels = dict.fromkeys("abcd"[::order], 3)
         index = _as_files(store, votes, size=3 + order)
-        found = certify_here(store, recipe.runs[0], index, labels)
-        write_results(store, recipe, curves_of(store, "small", [found]))
+        found = certify_here(store, reading_of(recipe.runs[0], 1), index, labels)
+        write_results(store, [found], curves_of(store, "small", [found]))
         written.append(store.read("certificates.parquet"))
 
     assert written[0] == written[1]
@@ -139,4 +146,4 @@ def _as_files(store: Any, votes: pa.Table, size: int) -> LedgerIndex:
 
 
 def test_what_the_certificates_read_are_these_blocks(run: Run) -> None:
-    assert blocks_of(run) == {"clean": 1, "select": 1, "estimate": 2}
+    assert reading_of(run, 1).blocks == {"clean": 1, "select": 1, "estimate": 2}

@@ -18,6 +18,7 @@ from pipelines.compact import compact
 from pipelines.image_groups import image_groups
 from pipelines.ledger import vote_files
 from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.vote_rows import read_all_votes
 
@@ -59,11 +60,11 @@ def test_groups_give_what_all_votes_at_once_give(
 ) -> None:
     index = LedgerIndex(store, 0.25)
 
-    found = certify_here(store, run, index, {**labels, "no_votes": 3})
+    found = certify_here(store, reading_of(run, 1), index, {**labels, "no_votes": 3})
 
     votes = read_all_votes(store, 0.25).rows
     assert found.certificates.equals(
-        certify_votes(votes, {**labels, "no_votes": 3}, run)
+        certify_votes(votes, {**labels, "no_votes": 3}, reading_of(run, 1))
     )
     assert found.certificates.schema.equals(CERTIFICATES)
     assert found.num_differing == 0
@@ -73,7 +74,7 @@ def test_the_stage_gives_what_this_process_gives(
     run: Run, labels: dict[str, int], store: Store
 ) -> None:
     index = LedgerIndex(store, 0.25)
-    rows = stage_rows(run, index, labels)
+    rows = stage_rows(reading_of(run, 1), index, labels)
     stage = CertifyStage(store.url)
     assert len(rows) == 3
 
@@ -82,16 +83,18 @@ def test_the_stage_gives_what_this_process_gives(
     sigma = pa.array([0.5] * len(other_sigma))
     apart.append(other_sigma.set_column(2, "sigma", sigma))
 
-    found = certified(run, index, apart)
+    found = certified(reading_of(run, 1), index, apart)
     assert found.certificates.equals(
-        certify_here(store, run, index, labels).certificates
+        certify_here(store, reading_of(run, 1), index, labels).certificates
     )
 
 
 def test_blocks_that_differ_are_added_up_over_groups(
     run: Run, labels: dict[str, int], store: Store
 ) -> None:
-    before = certify_here(store, run, LedgerIndex(store, 0.25), labels).certificates
+    before = certify_here(
+        store, reading_of(run, 1), LedgerIndex(store, 0.25), labels
+    ).certificates
     files = vote_files(store, 0.25)
     for name in (files[0], files[-1]):
         with_other_votes(store, name)
@@ -99,10 +102,12 @@ def test_blocks_that_differ_are_added_up_over_groups(
     num_blocks = sum(len(votes) for votes in changed)
 
     index = LedgerIndex(store, 0.25)
-    found = certify_here(store, run, index, labels)
+    found = certify_here(store, reading_of(run, 1), index, labels)
     stage = CertifyStage(store.url)
-    rows = stage_rows(run, index, labels)
-    staged = certified(run, index, [stage({n: [r[n]] for n in r}) for r in rows])
+    rows = stage_rows(reading_of(run, 1), index, labels)
+    staged = certified(
+        reading_of(run, 1), index, [stage({n: [r[n]] for n in r}) for r in rows]
+    )
 
     assert found.num_differing == staged.num_differing == num_blocks
     assert found.certificates.equals(before)
@@ -113,12 +118,12 @@ def test_blocks_that_differed_when_they_were_merged_stay_counted(
 ) -> None:
     with_other_votes(store, vote_files(store, 0.25)[0])
     index = LedgerIndex(store, 0.25)
-    before = certify_here(store, run, index, labels)
+    before = certify_here(store, reading_of(run, 1), index, labels)
 
     compact(store.url)
 
-    stale = certify_here(store, run, index, labels)
-    after = certify_here(store, run, LedgerIndex(store, 0.25), labels)
+    stale = certify_here(store, reading_of(run, 1), index, labels)
+    after = certify_here(store, reading_of(run, 1), LedgerIndex(store, 0.25), labels)
     assert after.num_differing == before.num_differing > 0
     assert after.certificates.equals(before.certificates)
     assert stale.certificates.equals(before.certificates)

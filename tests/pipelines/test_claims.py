@@ -12,6 +12,7 @@ from pipelines.certify_stage import certify_here
 from pipelines.claims import claims_by_sigma, failure_probability_of, joined
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import resolved_yaml
+from pipelines.reading import reading_of
 from pipelines.rebuild import rebuild
 from pipelines.recipe import Recipe
 from pipelines.results import curves_of, write_manifest, write_results
@@ -34,10 +35,10 @@ def certify(recipe_of: Callable[..., Recipe], cast: Cast, tmp_path: Path) -> Cer
         for one in recipe.runs:
             labels = {entry.key: entry.label for entry in cast(one, out)}
             index = LedgerIndex(store, one.sigma)
-            found.append(certify_here(store, one, index, labels))
+            found.append(certify_here(store, reading_of(one, 1), index, labels))
         store.write("recipe.yaml", resolved_yaml(recipe).encode())
         curves = curves_of(store, "small", found)
-        write_results(store, recipe, curves)
+        write_results(store, found, curves)
         flips = [None] * len(curves)
         write_manifest(store, "small", found, curves, flips=flips)
         return out
@@ -79,7 +80,7 @@ def test_a_first_run_is_one_claim_and_the_report_adds_nothing_up(
 
     assert claim["failure_probability"] == 0.001
     assert (claim["num_select"], claim["num_estimate"]) == (10, 20)
-    assert claim["rule"] == {"kind": "fixed"}
+    assert claim["rule"]["kind"] == "fixed"
     assert [subset["subset"] for subset in claim["subsets"]] == ["first:3"]
     assert "claims rest" not in text_of(finished, "table.md")
     assert (row["num_claims"], row["failure_probability_of_all_claims"]) == (

@@ -11,10 +11,11 @@ from infra.sources.class_folders import ClassFolders
 from infra.sources.content import digest
 from infra.sources.digits import Digits
 from pipelines.calls import calls
-from pipelines.certificates import blocks_of, certify_votes
+from pipelines.certificates import certify_votes
 from pipelines.decode import Decoded, DecodeUnits, entry_digests
 from pipelines.identity import vote_identity
 from pipelines.ledger import vote_metadata
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
 from pipelines.units import Unit, missing_jobs, nothing_voted
@@ -29,7 +30,9 @@ def decoded(aside_of: Callable[..., SetAside]) -> Decode:
 
     def decode(run: Run, out: Path) -> Decoded:
         entries = run.data.source.entries()
-        unit = Unit(tuple(missing_jobs(nothing_voted(entries, blocks_of(run)))))
+        unit = Unit(
+            tuple(missing_jobs(nothing_voted(entries, reading_of(run, 1).blocks)))
+        )
         metadata = vote_metadata(vote_identity(run), {}, "six")
         aside = aside_of(run, out, metadata)
         return DecodeUnits(run.data.source, run.data.preprocess, aside).decoded(unit)
@@ -104,7 +107,7 @@ def test_an_image_that_cannot_be_decoded_becomes_rows_with_its_reason(
     assert (len(votes), sum(votes["invalid"].to_pylist())) == (4, 31)
     (reason,) = set(votes["failure"].to_pylist())
     assert "Image 'broken' needs to be a file that Pillow can decode" in reason
-    certificate = certify_votes(votes, {"broken": 1}, run).to_pylist()[0]
+    certificate = certify_votes(votes, {"broken": 1}, reading_of(run, 1)).to_pylist()[0]
     assert (certificate["radius"], certificate["reason"]) == (0, reason)
 
 

@@ -19,11 +19,12 @@ from infra.sources.class_folders import ClassFolders
 from infra.sources.content import digest
 from infra.sources.manifest import Manifest
 from infra.tables import from_bytes
-from pipelines.certificates import blocks_of, certify_votes
+from pipelines.certificates import certify_votes
 from pipelines.decode import DecodeUnits, entry_digests
 from pipelines.identity import vote_identity
 from pipelines.ingest import ingest
 from pipelines.ledger import vote_metadata
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
 from pipelines.units import Unit, missing_jobs, nothing_voted
@@ -220,7 +221,7 @@ def test_a_broken_image_of_a_manifest_becomes_a_row_with_its_reason(
         "classifier.shortcut=A",
         "classifier.input=imagenet",
     )
-    wave = nothing_voted(run.data.source.entries(), blocks_of(run))
+    wave = nothing_voted(run.data.source.entries(), reading_of(run, 1).blocks)
     unit = Unit(tuple(missing_jobs(wave)))
     metadata = vote_metadata(vote_identity(run), {}, "four")
     out = tmp_path / "out"
@@ -228,7 +229,7 @@ def test_a_broken_image_of_a_manifest_becomes_a_row_with_its_reason(
     DecodeUnits(run.data.source, run.data.preprocess, aside).decoded(unit)
 
     votes = read_all_votes(open_store(out), run.sigma).rows
-    certificate = certify_votes(votes, {"c": 1}, run).to_pylist()[0]
+    certificate = certify_votes(votes, {"c": 1}, reading_of(run, 1)).to_pylist()[0]
     assert set(votes["image_key"].to_pylist()) == {"c"}
     assert set(votes["image_sha256"].to_pylist()) == {digest(b"broken")}
     assert certificate["radius"] == 0

@@ -96,7 +96,7 @@ def test_predictions_with_other_numbers_are_further_claims(
 ) -> None:
     caplog.set_level("INFO")
     first = recipe_of(*SETTINGS)
-    job = Job(first, store.url, store, [], {}, {})
+    job = Job(first, store.url, store, [], {}, {}, {})
     laxer = recipe_of(*SETTINGS, "sampling.failure_probability=0.01")
 
     for recipe in (first, laxer, laxer, first):
@@ -117,7 +117,7 @@ def test_predictions_of_an_earlier_version_list_no_claims(
     recipe_of: Callable[..., Recipe], store: Store
 ) -> None:
     store.write("predictions.parquet", to_bytes(PREDICTIONS.empty_table(), {}))
-    job = Job(recipe_of(*SETTINGS), store.url, store, [], {}, {})
+    job = Job(recipe_of(*SETTINGS), store.url, store, [], {}, {}, {})
 
     (one,) = prediction_claims(job)
 

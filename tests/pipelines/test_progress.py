@@ -15,6 +15,7 @@ from pipelines.heartbeat import Heartbeat, read_heartbeat
 from pipelines.ledger import num_votes, vote_files
 from pipelines.ledger_index import LedgerIndex
 from pipelines.progress import Watch, watched
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.stall import Stall
 from pipelines.tally import Tally
@@ -36,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def new_tally(store: Store, run: Run, labels: dict[str, int]) -> Tally:
-    return Tally(store, run, labels, LedgerIndex(store, run.sigma))
+    return Tally(store, reading_of(run, 1), labels, LedgerIndex(store, run.sigma))
 
 
 def labels_of(run: Run) -> dict[str, int]:
@@ -58,7 +59,7 @@ def test_a_tally_grows_with_the_votes_and_ends_with_all_images(
 
     votes = read_all_votes(store, run.sigma).rows
     assert (tally.num_votes, tally.num_images) == (num_votes(votes, 10), 3)
-    certificates = certify_votes(votes, labels, run).to_pylist()
+    certificates = certify_votes(votes, labels, reading_of(run, 1)).to_pylist()
     right = sum(
         row["guessed_class"] == row["label"] and not row["abstained"]
         for row in certificates
@@ -96,8 +97,8 @@ def test_votes_of_a_stream_that_is_not_wanted_are_not_counted(
     run: Run, cast: Cast, store: Store, tmp_path: Path
 ) -> None:
     labels, index = labels_of(run), LedgerIndex(store, run.sigma)
-    certify = Tally(store, run, labels, index)
-    predict = Tally(store, run, labels, index, {"predict": 4})
+    certify = Tally(store, reading_of(run, 1), labels, index)
+    predict = Tally(store, reading_of(run, 1), labels, index, {"predict": 4})
     cast(run, tmp_path, {"predict": 4})
 
     for tally in (certify, predict):
@@ -129,7 +130,6 @@ def watch(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> Watch:
         store=store,
         run=run,
         num_images=3,
-        votes_wanted=3 * 31,
         tally=new_tally(store, run, labels),
         tell=ToObject(UnitTracker(3, 10**6)),
         stall=Stall(lambda: frozenset({"here"}), lambda: True),

@@ -16,6 +16,7 @@ from pipelines.compact import compact
 from pipelines.decode import entry_digests
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import resolved_yaml
+from pipelines.reading import reading_of
 from pipelines.rebuild import rebuild, stored_indexes, stored_recipe
 from pipelines.recipe import Recipe
 from pipelines.results import curves_of, write_results
@@ -36,9 +37,9 @@ def certified(recipe: Recipe, cast: Cast, out: Path) -> Path:
     for run in recipe.runs:
         labels = {entry.key: entry.label for entry in cast(run, out)}
         index = LedgerIndex(store, run.sigma)
-        found.append(certify_here(store, run, index, labels))
+        found.append(certify_here(store, reading_of(run, 1), index, labels))
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
-    write_results(store, recipe, curves_of(store, "small", found))
+    write_results(store, found, curves_of(store, "small", found))
     return out
 
 

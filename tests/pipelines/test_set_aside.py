@@ -3,13 +3,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from infra.object_store import open_store
-from pipelines.certificates import blocks_of
 from pipelines.identity import vote_identity
 from pipelines.ledger import vote_metadata
-from pipelines.plans import Work
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.units import Unit, missing_jobs, nothing_voted
 from pipelines.vote_rows import read_all_votes
+from pipelines.work import Work
 
 
 def test_an_image_set_aside_fails_all_its_copies_at_the_sigma_of_its_run(
@@ -17,14 +17,14 @@ def test_an_image_set_aside_fails_all_its_copies_at_the_sigma_of_its_run(
 ) -> None:
     run = run_of("sigma=0.5")
     entry, *_ = run.data.source.entries()
-    unit = Unit(tuple(missing_jobs(nothing_voted([entry], blocks_of(run)))))
+    unit = Unit(tuple(missing_jobs(nothing_voted([entry], reading_of(run, 1).blocks))))
     facts = vote_metadata(vote_identity(run), {}, "six")
     told = SimpleNamespace(called=[])
 
     def tell(method: str, *words: object) -> None:
         told.called.append((method, words[1:]))
 
-    work = Work(run, [], 0, str(tmp_path), facts, tell, "run")
+    work = Work(run, 0, str(tmp_path), facts, tell, "run")
     work.aside("decode").image(unit, entry.key, "broken")
 
     rows = read_all_votes(open_store(tmp_path), 0.5).rows.to_pylist()

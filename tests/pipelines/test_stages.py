@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from infra.object_store import open_store
-from pipelines.certificates import blocks_of
 from pipelines.decode import DecodeUnits
 from pipelines.ledger import VOTES, vote_metadata
+from pipelines.reading import reading_of
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
 from pipelines.stages import (
@@ -61,7 +61,9 @@ class Bench:
 
     def jobs(self) -> list[Job]:
         entries = self.run.data.source.entries()[:4]
-        return list(missing_jobs(nothing_voted(entries, blocks_of(self.run))))
+        return list(
+            missing_jobs(nothing_voted(entries, reading_of(self.run, 1).blocks))
+        )
 
     def fused(self, *units: Unit) -> pa.Table:
         """Send units, or all as one, through the fused stage."""

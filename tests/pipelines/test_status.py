@@ -46,8 +46,8 @@ def store(recipe_of: Callable[..., Recipe], cast: Cast, tmp_path: Path) -> Store
     store = open_store(tmp_path / "out")
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
     entries = cast(recipe_of("data.subset=first:3").runs[0], tmp_path / "none")
-    keys = pa.table({"image_key": [entry.key for entry in entries]})
-    store.write("images.parquet", to_bytes(keys, {}))
+    asked = {"image_key": [e.key for e in entries], "label": [e.label for e in entries]}
+    store.write("images.parquet", to_bytes(pa.table(asked), {}))
     cast(recipe_of("data.subset=first:1").runs[0], tmp_path / "out")
     cast(recipe.runs[0], tmp_path / "out", {"clean": 1})
     return store

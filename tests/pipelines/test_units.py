@@ -2,7 +2,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 
-import numpy as np
 import pytest
 
 from infra.sources.entry import Entry
@@ -11,7 +10,6 @@ from pipelines.units import (
     Job,
     Unit,
     Wave,
-    blocks_for_certify,
     missing_jobs,
     nothing_voted,
     plan_units,
@@ -155,8 +153,3 @@ def test_the_name_of_a_unit_follows_from_its_blocks_alone() -> None:
 
     assert [unit.name for unit in planned(wave, 55, 1)] == one
     assert len(set(one)) == len(one)
-
-
-def test_a_certificate_reads_one_clean_copy_and_whole_blocks() -> None:
-    assert blocks_for_certify(20, 300, 10) == BLOCKS | {"select": 2, "estimate": 30}
-    assert np.asarray(nothing_voted(ENTRIES, BLOCKS).present["clean"]).shape == (7, 1)

@@ -38,6 +38,7 @@ def make_curve(
             "label": pa.array(labels, pa.int32()),
             "guessed_class": pa.array(guessed, pa.int32()),
             "abstained": pa.array(abstained),
+            "num_draws": pa.array([10_000] * len(images), pa.int64()),
             "radius": pa.array(radii, pa.float64()),
             "reason": ["no majority" if lost else "" for lost in abstained],
             "clean_class": pa.array([1, 2, None, 4][: len(images)], pa.int32()),

@@ -1,0 +1,82 @@
+"""The tables that votes were gathered with: kept in OUT, and never changed mid-way.
+
+Whoever stops early by one table has looked at the votes; another table, or one look at
+the end, would then promise more than it holds. The same table with fewer radii does
+not, nor does an e-process with another last look.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra.object_store import Store
+from pipelines.json_file import json_object
+from pipelines.ledger import folder
+from pipelines.ledger_index import LedgerIndex
+from pipelines.reading import Reading
+
+FACT = "table"
+"""Names the table in the facts of the vote files that were gathered with it."""
+
+_REMEDY = "Put a copy back; it belongs to the votes."
+
+
+def store_table(store: Store, reading: Reading) -> None:
+    """Write the table of a rule into OUT, once.
+
+    Args:
+        store: of OUT.
+        reading: of a run; under ``fixed`` there is no table.
+    """
+    if reading.table_sha256 is not None:
+        name = _name(reading.run.sigma, reading.table_sha256)
+        store.write_once(name, reading.table_json.encode())
+
+
+def require_same_table(store: Store, index: LedgerIndex, reading: Reading) -> None:
+    """Refuse to read votes otherwise than they were gathered.
+
+    Args:
+        store: of OUT.
+        index: of the votes of one sigma.
+        reading: that would read them, or add to them.
+
+    Raises:
+        ValueError: they were gathered with a table, and this is not part of it.
+    """
+    gathered = {facts[FACT] for facts in index.metadata if facts.get(FACT)}
+    for sha256 in sorted(gathered - {reading.table_sha256}):
+        name = _name(reading.run.sigma, sha256)
+        what = _difference(json_object(store, name, _REMEDY), reading)
+        if what:
+            raise ValueError(
+                f"Votes that were gathered sequentially need the same table again, or "
+                f"one with fewer of its radii; {store.url} has votes gathered with "
+                f"table {sha256[:12]}, now {what}. Set it back, or take another --out."
+            )
+
+
+def _difference(stored: Mapping[str, Any], reading: Reading) -> str:
+    """Return in what a reading is not part of a table, in words; empty if it is."""
+    if reading.table is None:
+        return "the rule is fixed, which may not follow looks at the votes"
+    now = json.loads(reading.table_json)
+    same = ["failure_probability", "block", "anytime"]
+    same += [] if stored["anytime"] else ["looks"]
+    for name in same:
+        if stored[name] != now[name]:
+            return f"{name} was {_short(stored[name])}, is {_short(now[name])}"
+    more = sorted(set(now["radii"]) - set(stored["radii"]))
+    if more:
+        return f"radius {more[0]:g} is new"
+    return ""
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} up to {value[-1]:,} votes"
+    return str(value)
+
+
+def _name(sigma: float, sha256: str) -> str:
+    return f"tables/{folder(sigma).removeprefix('votes/')}/{sha256[:16]}.json"

@@ -1,0 +1,138 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from pipelines.rebuild import rebuild
+from pipelines.verify import verify
+
+pytestmark = pytest.mark.ray
+
+Certify = Callable[..., Path]
+
+SEQUENTIAL = ("rule.kind=sequential", "sigma=[0.25]", "sampling.num_estimate=1000")
+
+
+def certificates(out: Path) -> bytes:
+    return (out / "certificates.parquet").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed_rounds(certify_six: Certify) -> Path:
+    return certify_six("rounds", *SEQUENTIAL, "stages.fused.actors=2")
+
+
+def test_images_stop_by_themselves_and_say_why(undisturbed_rounds: Path) -> None:
+    rows = pq.read_table(undisturbed_rounds / "certificates.parquet").to_pylist()
+
+    assert {row["rule"] for row in rows} == {"sequential"}
+    assert all(row["stopped"] for row in rows)
+    assert all(row["radius_two_sided"] is None for row in rows)
+    assert min(row["num_draws"] for row in rows) < 1250
+    for row in rows:
+        counted = sum(entry["count"] for entry in row["counts"])
+        assert counted + row["invalid"] == row["num_draws"]
+
+
+def test_the_table_lies_in_out_under_its_hash(undisturbed_rounds: Path) -> None:
+    (run,) = json.loads((undisturbed_rounds / "manifest.json").read_text())["runs"]
+    (table,) = undisturbed_rounds.glob("tables/sigma_0.25/*.json")
+
+    assert run["analysis"]["table_sha256"].startswith(table.stem)
+    assert json.loads(table.read_text())["looks"][-1] == 1300
+    assert verify(str(undisturbed_rounds)).holds
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("stages.fused.actors=1", "stages.unit_votes=300"),
+        ("plan=staged", "stages.purify.actors=1"),
+    ],
+    ids=["other_units", "staged"],
+)
+def test_plan_actors_and_units_do_not_matter(
+    certify_six: Certify,
+    undisturbed_rounds: Path,
+    settings: tuple[str, ...],
+) -> None:
+    out = certify_six(f"rounds_{settings[0]}", *SEQUENTIAL, *settings)
+
+    assert certificates(out) == certificates(undisturbed_rounds)
+
+
+def test_a_run_that_is_done_casts_no_vote(
+    certify_six: Certify, undisturbed_rounds: Path
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in undisturbed_rounds.glob("votes/*/*")}
+    certified = certificates(undisturbed_rounds)
+
+    certify_six("rounds", *SEQUENTIAL)
+
+    after = {p: p.stat().st_mtime_ns for p in undisturbed_rounds.glob("votes/*/*")}
+    assert after == before
+    assert certificates(undisturbed_rounds) == certified
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (("rule.kind=fixed",), "the rule is fixed"),
+        (("sampling.num_estimate=2000",), "looks was 13 up to 1,300 votes"),
+        (("sampling.failure_probability=0.01",), "failure_probability was 0.001"),
+        (("rule.radii=[0.1, 0.25]",), "radius 0.1 is new"),
+        (("rule.preset=anytime",), "anytime was False"),
+    ],
+)
+def test_votes_that_were_looked_at_are_not_read_by_another_rule(
+    undisturbed_rounds: Path, settings: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(ValueError, match="need the same table again") as refused:
+        rebuild([str(undisturbed_rounds)], list(settings), None)
+
+    assert told in str(refused.value)
+
+
+def test_fewer_radii_of_the_same_table_are_a_further_claim(
+    certify_six: Certify, undisturbed_rounds: Path
+) -> None:
+    out = certify_six("fewer", *SEQUENTIAL)
+    assert certificates(out) == certificates(undisturbed_rounds)
+
+    curves, _ = rebuild([str(out)], ["rule.radii=[0.25]"], None)
+
+    assert curves[0].radii == (0.0, 0.25)
+    assert len(curves[0].claims) == 2
+
+
+CERTIFY = "from pipelines.cli import main; main()"
+
+
+def test_a_driver_killed_in_the_middle_ends_in_the_same_bytes(
+    certify_six: Certify, undisturbed_rounds: Path, recipe_file: Path, runs: Path
+) -> None:
+    out = runs / "killed_rounds"
+    joined = f"ray.address={ray.get_runtime_context().gcs_address}"
+    words = ["certify", str(recipe_file), "--out", str(out), "--set", joined]
+    for setting in (*SEQUENTIAL, "stages.unit_votes=100"):
+        words += ["--set", setting]
+    driver = subprocess.Popen([sys.executable, "-c", CERTIFY, *words])
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("votes/*/*"))) < 8 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
+
+    certify_six("killed_rounds", *SEQUENTIAL)
+
+    assert 0 < len(kept) < len(list(out.glob("votes/*/*.parquet")))
+    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
+    assert certificates(out) == certificates(undisturbed_rounds)

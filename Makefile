@@ -31,6 +31,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/bench/scale_ledger.py --write
 	$(BIN)/python tests/bench/scale_objects.py --write
 	$(BIN)/python tests/bench/busy.py --write
+	$(BIN)/python tests/bench/coverage.py --write
 	$(BIN)/python tests/bench/commit_cost.py --write
 
 chaos: $(INSTALLED)

@@ -18,6 +18,9 @@ from jaxtyping import Float32, Float64, Int64
 
 Distribution = Literal["gaussian", "uniform", "laplace", "rademacher"]
 
+NoiseKind = Literal["gaussian", "lattice"]
+"""Of the certified noise: in floating point, or in whole steps of 8-bit pixels."""
+
 SCHEME = "blake2b-128/philox4x64-10/box-muller-53/1"
 """Name and version of all of this; part of every run's vote identity."""
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ops import lattice, noise
 from ops.classify.timm import Timm
-from ops.noise import SCHEME
 from pipelines.canonical import Identity
 from pipelines.recipe import Run
 
@@ -21,7 +21,7 @@ def vote_identity(run: Run) -> Identity:
         "sigma": run.sigma,
         "seed": run.seed,
         "block": run.sampling.block,
-        "noise": SCHEME,
+        "noise": noise.SCHEME if run.noise == "gaussian" else lattice.SCHEME,
         "preprocess": run.data.preprocess,
         "purifier": _without_places(run.purifier.model_dump(mode="json")),
         "classifier": _classifier(run),

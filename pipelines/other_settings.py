@@ -145,7 +145,9 @@ def _schedules(num_timesteps: int) -> list[Schedule]:
 
 
 def _purified_psnr(run: Run, sample: Sample, worker: Worker) -> float:
-    noise = AddNoise(sigma=run.sigma, seed=run.seed, block=1).open(worker)
+    noise = AddNoise(sigma=run.sigma, seed=run.seed, block=1, noise=run.noise).open(
+        worker
+    )
     purify = Purify(purifier=run.purifier, sigma=run.sigma).open(worker)
     ratios: list[float] = []
     for columns in stacks(sample, worker.batch):

@@ -88,7 +88,8 @@ def probe(run: Run, sample: Sample, settings: WorkerSettings) -> Measured:
 
 
 def _looked_at(run: Run, sample: Sample, worker: Worker) -> dict[str, Any]:
-    noise = AddNoise(sigma=run.sigma, seed=run.seed, block=1).open(worker)
+    add = AddNoise(sigma=run.sigma, seed=run.seed, block=1, noise=run.noise)
+    noise = add.open(worker)
     purify = Purify(purifier=run.purifier, sigma=run.sigma).open(worker)
     smooth = LocalSmooth(
         classifier=run.classifier, local=run.local, sigma=run.sigma, seed=run.seed

@@ -19,6 +19,7 @@ from pydantic import (
 from ops.certify.fixed import Fixed
 from ops.certify.rule import Rule
 from ops.classify.classifier import Classifier
+from ops.noise import NoiseKind
 from ops.purify.purifier import Purifier
 from ops.vote.local_smooth import Local
 from pipelines.data import Data
@@ -52,6 +53,9 @@ class Run(Part):
 
     sigma: PositiveFloat
     """Std of the certified noise, in [0, 1] pixels."""
+
+    noise: NoiseKind = "gaussian"
+    """Certified noise in floating point, or in whole steps of 8-bit pixels."""
 
     purifier: Purifier
     """Noisy image to clean image."""

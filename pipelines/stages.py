@@ -33,7 +33,12 @@ _KEY = ("image_key", "stream", "block")
 def ops_of(run: Run) -> tuple[AddNoise, Purify, LocalSmooth, CountVotes]:
     """Return the four ops of a run, in the order a copy meets them."""
     return (
-        AddNoise(sigma=run.sigma, seed=run.seed, block=run.sampling.block),
+        AddNoise(
+            sigma=run.sigma,
+            seed=run.seed,
+            block=run.sampling.block,
+            noise=run.noise,
+        ),
         Purify(purifier=run.purifier, sigma=run.sigma),
         LocalSmooth(
             classifier=run.classifier, local=run.local, sigma=run.sigma, seed=run.seed

@@ -77,7 +77,7 @@ class Standings:
 
     @property
     def there(self) -> np.ndarray:
-        """bool ``image block``; which blocks are there."""
+        """Bool ``image block``; which blocks are there."""
         return self._there
 
     def take(self, votes: pa.Table) -> None:

@@ -8,7 +8,8 @@ from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ops.columns import Batch, Columns, Worker
-from ops.noise import gaussian, noise_key
+from ops.lattice import STEPS, lattice, on_lattice
+from ops.noise import NoiseKind, gaussian, noise_key
 from ops.vote.streams import CLEAN
 
 
@@ -32,6 +33,9 @@ class AddNoise(BaseModel):
 
     block: PositiveInt = 100
     """Copies per block."""
+
+    noise: NoiseKind = "gaussian"
+    """In floating point, or rounded to whole steps of 1/255 for 8-bit images."""
 
     def open(self, worker: Worker) -> Callable[[Batch], Batch]:
         """Return the function; there is nothing to load."""
@@ -59,5 +63,9 @@ class AddNoise(BaseModel):
         if stream == CLEAN:
             return image[None]
         key = noise_key(self.seed, self.sigma, image_key, stream, block)
-        noise = gaussian(key, 0, self.block, tuple(image.shape), image.device)
+        shape = tuple(image.shape)
+        if self.noise == "lattice":
+            steps = lattice(key, self.block, shape, self.sigma, image.device)
+            return (steps + on_lattice(image, image_key)).to(torch.float32) / STEPS
+        noise = gaussian(key, 0, self.block, shape, image.device)
         return noise.mul_(self.sigma).add_(image)

@@ -242,10 +242,7 @@ def test_a_report_of_several_runs_says_it_of_each(
 
 
 def test_probabilities_add_up_without_rounding() -> None:
-    listed = joined(
-        {"num_estimate": n, "failure_probability": 0.1, "subset": "full"}
-        for n in range(10)
-    )
+    listed = joined({"num_estimate": n, "failure_probability": 0.1} for n in range(10))
 
     assert failure_probability_of(listed) == 1.0
     assert len(listed) == 10

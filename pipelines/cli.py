@@ -1,19 +1,15 @@
 """The command line: ``diffsmooth VERB``. Heavy imports wait until a verb needs them."""
 
-import logging
-import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from infra.logs import set_up_logging
 from pipelines.options import (
     CommonOut,
     NewFile,
     Out,
+    PilotImages,
     RecipeName,
     Recompute,
     RunOut,
@@ -21,6 +17,7 @@ from pipelines.options import (
     Verbose,
     WeightsFile,
 )
+from pipelines.told import FAILED, refusals_told
 
 app = typer.Typer(
     name="diffsmooth",
@@ -29,10 +26,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-logger = logging.getLogger(__name__)
-
-FAILED = 1
-"""Exit status of a run that was refused or failed."""
 
 SET_ASIDE = 3
 """Exit status of a run in which images were set aside."""
@@ -46,7 +39,7 @@ def certify(
     recipe: RecipeName, settings: Settings = None, out: Out = None, verbose: Verbose = 0
 ) -> None:
     """Certify every image of RECIPE at every sigma; run again, it continues."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.certify import certify as run
         from pipelines.summary import print_summary
 
@@ -60,7 +53,7 @@ def predict(
     recipe: RecipeName, settings: Settings = None, out: Out = None, verbose: Verbose = 0
 ) -> None:
     """Predict the class of every image of RECIPE with the smoothed classifier."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.predict import predict as run
         from pipelines.summary import print_predictions
 
@@ -72,7 +65,7 @@ def predict(
 @app.command()
 def train(recipe: RecipeName, settings: Settings = None, verbose: Verbose = 0) -> None:
     """Train the network of a training RECIPE, or continue where it stopped."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.summary import print_trained
         from pipelines.train import ensure_trained
 
@@ -87,7 +80,7 @@ def report(
     verbose: Verbose = 0,
 ) -> None:
     """Rebuild certificates, tables and curves from the votes of one or more runs."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.imported import is_imported
         from pipelines.rebuild import rebuild
         from pipelines.results import num_set_aside
@@ -105,7 +98,7 @@ def doctor(
     recipe: RecipeName, settings: Settings = None, out: Out = None, verbose: Verbose = 0
 ) -> None:
     """Look at all that a long run of RECIPE rests on, with 200 images at most."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.doctor import doctor as run
         from pipelines.summary import print_checks
 
@@ -116,12 +109,28 @@ def doctor(
 
 
 @app.command()
+def plan(
+    recipe: RecipeName,
+    pilot: PilotImages = 0,
+    settings: Settings = None,
+    out: Out = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Say what RECIPE will cost, from the votes of a pilot that OUT keeps."""
+    with refusals_told(verbose):
+        from pipelines.plan import plan as run
+        from pipelines.summary import print_costs
+
+        print_costs(run(recipe, settings or [], out, num_pilot=pilot))
+
+
+@app.command()
 def status(
     uri: RunOut,
     verbose: Verbose = 0,
 ) -> None:
     """Say how far the run of OUT is, from any machine that can read OUT."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.status import status as run
         from pipelines.summary import print_lines
 
@@ -131,7 +140,7 @@ def status(
 @app.command()
 def inspect(file: WeightsFile, verbose: Verbose = 0) -> None:
     """Say what a weights FILE holds and what it would take to use it; runs no code."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.inspect_weights import inspect as run
         from pipelines.summary import print_lines
 
@@ -146,7 +155,7 @@ def convert(
     verbose: Verbose = 0,
 ) -> None:
     """Convert a checkpoint FILE to safetensors that say what they are."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.convert import convert as run
         from pipelines.summary import print_trained
 
@@ -164,7 +173,7 @@ def ingest(
     verbose: Verbose = 0,
 ) -> None:
     """List, read and hash every image of SOURCE once, into a manifest."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.ingest import ingest as run
         from pipelines.summary import print_ingested
 
@@ -177,7 +186,7 @@ def compact(
     verbose: Verbose = 0,
 ) -> None:
     """Merge the many small vote files of OUT into few, also while a run goes on."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.compact import compact as run
         from pipelines.summary import print_compacted
 
@@ -191,7 +200,7 @@ def verify(
     verbose: Verbose = 0,
 ) -> None:
     """Recount all that OUT holds; vote a sample of its blocks again."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.summary import print_checks, print_lines
         from pipelines.verify import verify as run
 
@@ -210,7 +219,7 @@ def import_(
     verbose: Verbose = 0,
 ) -> None:
     """Import another program's certification LOG, to report it beside our runs."""
-    with _refusals_told(verbose):
+    with refusals_told(verbose):
         from pipelines.import_log import import_log
         from pipelines.summary import REPORT_PLACES, print_report
 
@@ -225,19 +234,3 @@ def main() -> None:
         app()
     except SystemExit as leave:
         sys.exit(FAILED if leave.code == USAGE else leave.code)
-
-
-@contextmanager
-def _refusals_told(verbose: int) -> Iterator[None]:
-    """Turn a refusal into one message and exit status 1."""
-    try:
-        set_up_logging(1 + verbose)
-        yield
-    except KeyboardInterrupt as stopped:
-        command = shlex.join(["diffsmooth", *sys.argv[1:]])
-        logger.error("Stopped. What was written is kept; to continue: %s", command)
-        raise typer.Exit(FAILED) from stopped
-    except (ValueError, OSError) as refusal:
-        logger.error("%s", refusal)
-        logger.debug("Raised here:", exc_info=True)
-        raise typer.Exit(FAILED) from refusal

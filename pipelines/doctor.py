@@ -4,28 +4,24 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
-
-import ray
-from ray.exceptions import RayTaskError
+from typing import TypeVar
 
 from infra import cluster
-from infra.images import UnreadableImage, decode
 from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
 from infra.subsets import select, subset_digest
 from infra.tracking_address import resolve_uri
 from infra.tracking_client import require_reachable
-from pipelines.allotment import Allotment, allot
+from pipelines.allotment import allot
 from pipelines.check import Check
 from pipelines.clean_verdicts import judge_clean
+from pipelines.in_worker import fused_stage, in_worker
 from pipelines.prepare import require_known_labels
-from pipelines.probe import Measured, probe
+from pipelines.probe import probe
 from pipelines.recipe import Recipe, Run, load_recipe
-from pipelines.sample import Sample
+from pipelines.sample import Sample, decoded_sample
 from pipelines.verdicts import judge_noise, judge_pixels, judge_speed
 from pipelines.weights import references, resolve, training_recipes
-from pipelines.worker import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +109,7 @@ def _data(recipe: Recipe) -> tuple[list[Check], tuple[Sequence[Entry], Sample]]:
         f"(sha256 {subset_digest(entries)[:12]})"
     )
     spread = list(entries[:: math.ceil(len(entries) / NUM_IMAGES)])
-    sample, unreadable = _decoded(data, spread)
+    sample, unreadable = decoded_sample(data, spread, asked_by="doctor")
     checks = [Check("data", "pass", found), _classes(recipe.runs[0], entries)]
     if unreadable:
         listed = ", ".join(unreadable[:3])
@@ -134,27 +130,6 @@ def _classes(run: Run, entries: Sequence[Entry]) -> Check:
         return Check("classes", "pass", f"all {num}")
     remedy = "As it should be where the subset is small; else look for missing folders."
     return Check("classes", "warn", f"{there} of {num} have images", remedy)
-
-
-def _decoded(data: Any, entries: Sequence[Entry]) -> tuple[Sample, list[str]]:
-    contents = data.source.read(entries)
-    good, unreadable = [], []
-    for entry, content in zip(entries, contents, strict=True):
-        try:
-            good.append((entry, decode(content, data.preprocess, key=entry.key)))
-        except UnreadableImage:
-            unreadable.append(entry.key)
-    if not good:
-        raise ValueError(
-            f"doctor needs images it can decode; none of {len(entries)} can be. "
-            f"Check data.path."
-        )
-    sample = Sample(
-        keys=tuple(entry.key for entry, _ in good),
-        labels=tuple(entry.label for entry, _ in good),
-        images=tuple(image for _, image in good),
-    )
-    return sample, unreadable
 
 
 def _connect(recipe: Recipe, image_shape: tuple[int, ...]) -> tuple[list[Check], bool]:
@@ -192,13 +167,11 @@ def _weights(recipe: Recipe) -> tuple[list[Check], Recipe]:
 def _networks(
     run: Run, sample: Sample, num_images: int, first: Run
 ) -> tuple[list[Check], bool]:
-    # One actor holds all networks under the fused plan, so that is what is probed.
-    fused = run.model_copy(update={"plan": "fused"})
-    stage = allot(fused, cluster.capacity(), sample.images[0].shape)["fused"]
-    measured = _measured(run, sample, stage)
+    measured = in_worker(probe, run, sample, asked_by="doctor")
+    actors = fused_stage(run, sample).actors
     checks = [
         *judge_noise(measured, sample, run),
-        judge_speed(measured, run, num_images=num_images, actors=stage.actors),
+        judge_speed(measured, run, num_images=num_images, actors=actors),
     ]
     # The classifier may differ between sigmas; its clean images are the same.
     if run is first or run.classifier != first.classifier:
@@ -206,32 +179,3 @@ def _networks(
         clean = judge_clean(measured, sample, run)
         checks = [replace(c, name=c.name + suffix) for c in clean] + checks
     return checks, True
-
-
-def _measured(run: Run, sample: Sample, stage: Allotment) -> Measured:
-    """Probe where votes would be cast: in a worker with an actor's resources."""
-    remote = ray.remote(probe).options(
-        num_gpus=stage.gpus, num_cpus=stage.cpus, max_retries=0
-    )
-    try:
-        return ray.get(remote.remote(run, sample, _settings(run, stage)))
-    except RayTaskError as error:
-        if not isinstance(error.cause, RuntimeError):
-            raise error.cause from error
-        first_line = str(error.cause).partition("\n")[0]
-        raise ValueError(
-            f"doctor needs images that the networks take; {sample.keys[0]!r} of "
-            f"channel x height x width {sample.images[0].shape} gives: {first_line}. "
-            f"Check data.preprocess and batch, and the settings of purifier and "
-            f"classifier."
-        ) from error
-
-
-def _settings(run: Run, stage: Allotment) -> WorkerSettings:
-    return WorkerSettings(
-        precision=run.precision,
-        batch=run.batch,
-        compiled=run.compile,
-        use_gpu=stage.gpus > 0,
-        num_threads=stage.num_threads,
-    )

@@ -17,12 +17,14 @@ from rich.table import Table
 from infra.object_store import Store
 from infra.tracking_address import resolve_uri
 from pipelines.curve import Curve
+from pipelines.render_costs import cost_lines
 from pipelines.report import summary_table
 
 if TYPE_CHECKING:  # for their types alone; both import what reports do without
     from pipelines.check import Check
     from pipelines.compact import Compacted
     from pipelines.ingest import Ingested
+    from pipelines.plan import Cost
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +108,22 @@ def print_checks(checks: "Sequence[Check]") -> None:
     for check in checks:
         status = f"[{colours[check.status]}]{check.status}[/]"
         table.add_row(status, *map(escape, (check.name, check.found, check.remedy)))
+    Console().print(table)
+
+
+def print_costs(costs: "Sequence[Cost]") -> None:
+    """Print what a run will cost, a column for each sigma.
+
+    Args:
+        costs: of one run, by sigma.
+    """
+    (heading, *lines) = cost_lines(costs)
+    table = Table(*heading)
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for line in lines:
+        table.add_row(*map(escape, line))
     Console().print(table)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.check import Check
 from pipelines.doctor import doctor
+from pipelines.plan import plan
 
 pytestmark = pytest.mark.ray
 
@@ -51,3 +52,16 @@ def test_images_that_the_networks_do_not_take_are_told_in_a_line(
     assert "(1, 7, 7)" in found["networks at 0.25"].found
     assert "data.preprocess" in found["networks at 0.25"].remedy
     assert found["storage"].status == "pass"
+
+
+def test_a_plan_casts_its_pilot_where_votes_would_be_cast(
+    ray_cluster: None, recipe_file: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+
+    (cost,) = plan(str(recipe_file), ["sigma=[0.25]"], out, num_pilot=3)
+
+    assert len(cost.pilot.failures) == 3
+    assert cost.pilot.device == "cpu"
+    assert (tmp_path / "out" / "pilot.json").is_file()
+    assert not list((tmp_path / "out").glob("votes/*"))

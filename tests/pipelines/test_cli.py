@@ -17,7 +17,7 @@ Invoke = Callable[..., Result]
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Return what runs a command line and leaves the tests' logging alone."""
-    monkeypatch.setattr("pipelines.cli.set_up_logging", lambda verbosity: None)
+    monkeypatch.setattr("pipelines.told.set_up_logging", lambda verbosity: None)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 

@@ -16,6 +16,7 @@ FLAGS = {
     "convert": ["--out", "--set", "-v"],
     "ingest": ["--layout", "--out", "--set", "-v"],
     "import": ["--out", "--set", "-v"],
+    "plan": ["--out", "--pilot", "--set", "-v"],
     "status": ["-v"],
     "compact": ["-v"],
     "verify": ["--recompute", "-v"],

@@ -59,6 +59,8 @@ class Rounds:
     most_units: int
     """Units after which the turns end, wherever the images stand."""
 
+    hands: int = HANDS
+
 
 @dataclass(frozen=True)
 class ExpandRounds:
@@ -122,7 +124,8 @@ class Turns:
     def _pass(self) -> Iterator[Unit]:
         """Yield the units of all turns over one table."""
         rows = np.arange(len(self.rounds.entries))
-        hands = deque(rows[hand::HANDS] for hand in range(min(HANDS, len(rows))))
+        num = min(self.rounds.hands, len(rows))
+        hands = deque(rows[hand::num] for hand in range(num))
         while hands and self.num_units < self.rounds.most_units:
             hand = hands.popleft()
             self._settle(hand)

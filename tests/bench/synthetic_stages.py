@@ -15,6 +15,7 @@ from synthetic_actor import BLOCK, SIGMA, ReadNothing, Wait
 
 from infra.sources.entry import Entry
 from pipelines import plans
+from pipelines import work as works
 from pipelines.allotment import Allotment
 from pipelines.plans import cast_votes, tracker
 from pipelines.units import UNITS_PER_WAVE, Wave, nothing_voted
@@ -39,20 +40,27 @@ def waves(count: int) -> list[Wave]:
 
 
 @contextmanager
-def stand_ins() -> Iterator[None]:
-    """Put the stages that only wait in place of the real ones."""
+def stand_ins(reader: type = ReadNothing, actor: type = Wait) -> Iterator[None]:
+    """Put stages that only wait in place of the real ones.
+
+    Args:
+        reader: in place of decoding.
+        actor: in place of the four ops.
+    """
     changed = {
-        "DecodeUnits": ReadNothing,
-        "FusedStage": Wait,
-        "WorkerSettings": dict,
-        "SetAside": lambda **described: described["attempts"],
+        (plans, "DecodeUnits"): reader,
+        (plans, "FusedStage"): actor,
+        (plans, "WorkerSettings"): dict,
+        (works, "SetAside"): lambda **described: described["attempts"],
     }
-    real = {name: getattr(plans, name) for name in changed}
-    vars(plans).update(changed)
+    real = {place: getattr(*place) for place in changed}
+    for place, stand_in in changed.items():
+        setattr(*place, stand_in)
     try:
         yield
     finally:
-        vars(plans).update(real)
+        for place, own in real.items():
+            setattr(*place, own)
 
 
 def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) -> None:

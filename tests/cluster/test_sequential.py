@@ -3,9 +3,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
@@ -114,19 +115,32 @@ def test_fewer_radii_of_the_same_table_are_a_further_claim(
 
 CERTIFY = "from pipelines.cli import main; main()"
 
+Start = Callable[[str], subprocess.Popen]
+
+
+@pytest.fixture
+def start(certify_six: Certify, recipe_file: Path, runs: Path) -> Start:
+    """Return what starts a driver and returns once some votes are there."""
+    joined = f"ray.address={ray.get_runtime_context().gcs_address}"
+
+    def begin(name: str) -> subprocess.Popen:
+        out = runs / name
+        words = ["certify", str(recipe_file), "--out", str(out), "--set", joined]
+        for setting in (*SEQUENTIAL, "stages.unit_votes=100"):
+            words += ["--set", setting]
+        driver = subprocess.Popen([sys.executable, "-c", CERTIFY, *words])
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("votes/*/*"))) < 8 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return driver
+
+    return begin
+
 
 def test_a_driver_killed_in_the_middle_ends_in_the_same_bytes(
-    certify_six: Certify, undisturbed_rounds: Path, recipe_file: Path, runs: Path
+    certify_six: Certify, start: Start, undisturbed_rounds: Path, runs: Path
 ) -> None:
-    out = runs / "killed_rounds"
-    joined = f"ray.address={ray.get_runtime_context().gcs_address}"
-    words = ["certify", str(recipe_file), "--out", str(out), "--set", joined]
-    for setting in (*SEQUENTIAL, "stages.unit_votes=100"):
-        words += ["--set", setting]
-    driver = subprocess.Popen([sys.executable, "-c", CERTIFY, *words])
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("votes/*/*"))) < 8 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    out, driver = runs / "killed_rounds", start("killed_rounds")
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
@@ -136,3 +150,22 @@ def test_a_driver_killed_in_the_middle_ends_in_the_same_bytes(
     assert 0 < len(kept) < len(list(out.glob("votes/*/*.parquet")))
     assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
     assert certificates(out) == certificates(undisturbed_rounds)
+
+
+def workers() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["cmdline"]):
+        if (process.info["cmdline"] or [""])[0].startswith("ray::"):
+            yield process
+
+
+def test_a_planner_killed_in_the_middle_plans_the_same_again(
+    start: Start, undisturbed_rounds: Path, runs: Path
+) -> None:
+    driver = start("planner_killed")
+    told = {process: " ".join(process.cmdline()) for process in workers()}
+    (planner,) = [process for process in told if "ExpandRounds" in told[process]]
+
+    planner.kill()
+
+    assert driver.wait(timeout=240) == 0
+    assert certificates(runs / "planner_killed") == certificates(undisturbed_rounds)

@@ -32,6 +32,9 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/bench/scale_objects.py --write
 	$(BIN)/python tests/bench/busy.py --write
 	$(BIN)/python tests/bench/coverage.py --write
+	$(BIN)/python tests/bench/rounds.py --write
+	$(BIN)/python tests/bench/two_rules.py --write
+	$(BIN)/python tests/bench/lattice_noise.py --write
 	$(BIN)/python tests/bench/commit_cost.py --write
 
 chaos: $(INSTALLED)

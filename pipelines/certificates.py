@@ -75,6 +75,9 @@ def certify_votes(
     run, keys = reading.run, sorted(labels)
     certify = fixed_columns if reading.table is None else sequential_columns
     certified, whole, read = certify(votes, {k: labels[k] for k in keys}, reading)
+    failed = failures(read)
+    if reading.table is not None:  # else it would never be asked for what it lacks
+        failed = {key: failed[key] for key in _whole(keys, whole) if key in failed}
     num_classes = run.classifier.num_classes
     clean = histogram(votes, keys, stream=CLEAN, num_blocks=1, num_classes=num_classes)
     columns: dict[str, Any] = {
@@ -83,12 +86,16 @@ def certify_votes(
         "sigma": [run.sigma] * len(keys),
         "failure_probability": [reading.failure_probability] * len(keys),
         "rule": [run.rule.kind] * len(keys),
-        "reason": _reasons(failures(read), keys, certified["abstained"], whole),
+        "reason": _reasons(failed, keys, certified["abstained"], whole),
         "clean_class": _clean_classes(clean),
         **certified,
     }
     arrays = [pa.array(columns[f.name], f.type) for f in CERTIFICATES]
     return pa.table(arrays, schema=CERTIFICATES)
+
+
+def _whole(keys: Sequence[str], whole: np.ndarray) -> list[str]:
+    return [key for key, done in zip(keys, whole, strict=True) if done]
 
 
 def failures(read: pa.Table) -> dict[str, str]:

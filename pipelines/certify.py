@@ -15,7 +15,6 @@ from pipelines.results import (
     write_results,
 )
 from pipelines.run_log import opened_log
-from pipelines.stored_tables import require_same_table
 from pipelines.vote import Spent, vote
 from pipelines.vote_in_rounds import vote_in_rounds
 
@@ -43,8 +42,6 @@ def certify(
         OSError: a file is not there, or OUT cannot be written.
     """
     job = prepare(name, settings, out)
-    for run in job.recipe.runs:
-        require_same_table(job.store, job.indexes[run.sigma], job.readings[run.sigma])
     with opened_log(job) as log:
         spent = [_voted(job, run) for run in job.recipe.runs]
         curves = _certified(job, [one.flips for one in spent])

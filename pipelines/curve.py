@@ -19,6 +19,9 @@ from ops.score.certified_accuracy import (
 from pipelines.claims import Claim, failure_probability_of
 from pipelines.reading import radius_step
 
+FIXED = "fixed"
+"""Rule of certificates that rest on one look at all votes."""
+
 IMPORTED = "imported"
 """Rule of certificates that another program made and a log handed down."""
 
@@ -150,15 +153,29 @@ def cautions(curves: Sequence[Curve]) -> list[str]:
     votes = sorted({curve.num_estimate for curve in curves})
     if len(votes) > 1:
         found.append(f"different N ({_listed(votes)})")
-    rules = sorted({curve.rule for curve in curves} - {IMPORTED})
-    if len(rules) > 1:
-        found.append(f"different rules ({' and '.join(rules)}), so ACR is left out")
+    if not comparable_acr(curves):
+        rules = " and ".join(sorted({curve.rule for curve in curves}))
+        found.append(f"different rules or radii ({rules}), so ACR is left out")
     promises = sorted({curve.failure_probability for curve in curves})
     if len(promises) > 1:
         found.append(f"different failure probabilities ({_listed(promises)})")
     if not found:
         return []
     return [f"Compare with care: these certificates rest on {', on '.join(found)}."]
+
+
+def comparable_acr(curves: Sequence[Curve]) -> bool:
+    """Return whether average radii may stand side by side.
+
+    They grow with the radii that a rule certifies and with when it stops: one look at
+    all votes, ours or another program's, is one rule.
+
+    Args:
+        curves: one or more.
+    """
+    radii = {(curve.sigma, curve.radii) for curve in curves}
+    rules = {FIXED if c.rule == IMPORTED else c.rule for c in curves}
+    return len(rules) == 1 and len(radii) == len({curve.sigma for curve in curves})
 
 
 def _same_images(one: Curve, other: Curve) -> bool | None:
@@ -192,7 +209,13 @@ def radius_grid(dataset: str, largest: float) -> tuple[float, ...]:
 def table_radii(curves: Sequence[Curve]) -> tuple[float, ...]:
     """Return the radii of the table that shows all of these curves."""
     largest = max(curve.largest_radius for curve in curves)
-    return radius_grid(curves[0].dataset, largest)
+    named = {radius for curve in curves for radius in curve.radii}
+    return tuple(sorted({*radius_grid(curves[0].dataset, largest), *named}))
+
+
+def radius_name(radius: float) -> str:
+    """Return a radius as a heading has it: two digits, or as many as it needs."""
+    return f"{radius:.2f}" if round(radius, 2) == radius else f"{radius:g}"
 
 
 def metrics(curve: Curve) -> dict[str, float]:
@@ -205,10 +228,10 @@ def metrics(curve: Curve) -> dict[str, float]:
         Fractions in ``[0, 1]``, and ``acr``, an l2 distance in [0, 1] pixels. Radii out
         of reach and accuracies that were not measured are left out.
     """
-    reachable = radius_grid(curve.dataset, curve.largest_radius)[:-1]
+    reachable = [r for r in table_radii([curve]) if r <= curve.largest_radius]
     certified = num_certified(curve.correct, curve.radius, np.array(reachable))
     shares = {
-        f"certified_accuracy/r_{radius:.2f}": float(count) / curve.num_images
+        f"certified_accuracy/r_{radius_name(radius)}": float(count) / curve.num_images
         for radius, count in zip(reachable, certified, strict=True)
     }
     others = {

@@ -128,7 +128,7 @@ def store_pilots(store: Store, pilots: Mapping[float, Pilot]) -> None:
         pilots: by sigma.
     """
     said = {
-        f"{sigma:g}": {**asdict(pilot), "images_by_z": pilot.histogram()}
+        repr(sigma): {**asdict(pilot), "images_by_z": pilot.histogram()}
         for sigma, pilot in pilots.items()
     }
     store.write(NAME, json.dumps(said, indent=1).encode())

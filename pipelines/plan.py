@@ -1,7 +1,6 @@
 """What a run will cost, before it is run: ``diffsmooth plan``."""
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -114,10 +113,10 @@ def plan(
 def _cast_pilots(
     recipe: Recipe, store: Store, entries: Sequence[Entry], num_pilot: int
 ) -> None:
-    step = math.ceil(len(entries) / num_pilot)
-    sample, unreadable = decoded_sample(
-        recipe.runs[0].data, entries[::step], asked_by="plan"
-    )
+    spread = np.linspace(0, len(entries) - 1, min(num_pilot, len(entries))).round()
+    chosen = [entries[row] for row in spread.astype(int).tolist()]
+    data = recipe.runs[0].data
+    sample, unreadable = decoded_sample(data, chosen, asked_by="plan")
     if unreadable:
         logger.warning("%d images of the pilot cannot be decoded.", len(unreadable))
     pilots = stored_pilots(store)
@@ -168,7 +167,8 @@ def _cost(run: Run, pilot: Pilot, num_images: int) -> Cost:
 
 
 def _reading(run: Run, rule: dict, num_images: int) -> Reading:
-    changed = Run.model_validate({**run.model_dump(), "rule": rule})
+    # What a plan may not do under one rule is no matter here.
+    changed = Run.model_validate({**run.model_dump(), "rule": rule, "plan": "fused"})
     return reading_of(changed, num_images)
 
 

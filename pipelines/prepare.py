@@ -24,6 +24,7 @@ from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.recipe_file import Raw
 from pipelines.seen_images import require_same_images
+from pipelines.stored_tables import require_same_table
 from pipelines.weights import require_files, resolve, training_recipes, try_out
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,8 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     readings = {run.sigma: reading_of(run, len(entries)) for run in recipe.runs}
     job = Job(recipe, out, store, entries, digests, indexes, readings)
     for run in recipe.runs:
-        continued_ledger(job, run)
+        index = continued_ledger(job, run)
+        require_same_table(store, index, readings[run.sigma])
     job = replace(job, image_shape=_try_first_image(recipe, entries))
     cluster.start(first.ray.address)
     store.write("recipe.yaml", resolved_yaml(recipe).encode())

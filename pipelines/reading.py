@@ -74,7 +74,11 @@ class Reading:
 
     @cached_property
     def table_json(self) -> str:
-        """The table as JSON, for who wants to read it without this program."""
+        """The table as JSON, the same on every machine: radii and whole numbers.
+
+        The chances of crossing follow from it; their last digits depend on the
+        processor, so they are not part of it.
+        """
         assert self.table is not None  # who asks knows the rule
         table, sampling = self.table, self.run.sampling
         facts = {
@@ -85,7 +89,6 @@ class Reading:
             "anytime": table.anytime,
             "give_up_on_label": table.on_label,
             "radii": table.radii.tolist(),
-            "crossing_probability": table.crossing_probability.tolist(),
             "looks": table.looks.tolist(),
             "certify": table.certify.tolist(),
             "give_up": table.give_up.tolist(),

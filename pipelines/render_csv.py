@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from pipelines.curve import Curve, table_radii
+from pipelines.curve import Curve, radius_name, table_radii
 from pipelines.table_rows import Row, table_rows
 
 _SETTINGS = (
@@ -22,7 +22,7 @@ _SETTINGS = (
 
 def csv_table(curves: Sequence[Curve]) -> str:
     """Write the table as CSV, numbers in full; a radius out of reach is empty."""
-    radii = [f"certified_r_{radius:.2f}" for radius in table_radii(curves)]
+    radii = [f"certified_r_{radius_name(radius)}" for radius in table_radii(curves)]
     ends = ("percent", "low", "high")
     header = ["run", "sigma", *_SETTINGS]
     header += ["num_images", "clean_accuracy", "smoothed_accuracy", "abstention_rate"]

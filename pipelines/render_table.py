@@ -7,7 +7,7 @@ from rich.text import Text
 
 from pipelines.claims import further_claims
 from pipelines.cohen_log import rounded_down
-from pipelines.curve import Curve, cautions, table_radii
+from pipelines.curve import Curve, cautions, radius_name, table_radii
 from pipelines.table_rows import Cell, Row, table_rows
 
 Lines = list[list[str]]
@@ -17,9 +17,9 @@ LEGEND = (
     "Certified accuracy in percent by l2 radius, with exact 95 % intervals. Clean: "
     "right without noise; smoothed: right by most votes; abstained: no certificate; "
     "all in percent. ACR: average certified radius, rounded down. "
-    f"{UNREACHABLE} means that no vote count could reach the radius; a blank, that "
-    "there is no such number. The envelope is the best sigma at each radius: several "
-    "classifiers, not one."
+    f"{UNREACHABLE} means that the radius is above all that could be certified; a "
+    "blank, that there is no such number. The envelope is the best sigma at each "
+    "radius: several classifiers, not one."
 )
 _SCORES = ("clean", "smoothed", "abstained", "ACR", "images")
 _LATEX_SPECIAL = str.maketrans(
@@ -146,7 +146,7 @@ def _votes(curve: Curve) -> str:
 
 
 def _header(curves: Sequence[Curve]) -> list[str]:
-    radii = [f"{radius:.2f}" for radius in table_radii(curves)]
+    radii = [radius_name(radius) for radius in table_radii(curves)]
     return ["run", "sigma", *_SCORES, *radii]
 
 

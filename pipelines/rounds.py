@@ -34,6 +34,9 @@ HANDS = 3
 _LEAST_AHEAD = 2
 """Blocks per actor that a turn asks for at least, past the next look if need be."""
 
+_UNITS_IN_A_TURN = 1
+"""Of each actor, which has those of other hands too; small units cost Ray time."""
+
 _PAUSE_SECONDS = 0.05
 _LISTED_AFTER_SECONDS = 30.0
 """Without news, after which files are listed: the tracker may have begun anew."""
@@ -177,6 +180,7 @@ class Turns:
             block=block,
             unit_votes=self.rounds.unit_votes,
             num_actors=self.rounds.num_actors,
+            each=_UNITS_IN_A_TURN,
         )
         return plan_units(jobs, block=block, limit=limit)
 

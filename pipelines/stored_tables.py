@@ -1,8 +1,8 @@
 """The tables that votes were gathered with: kept in OUT, and never changed mid-way.
 
 Whoever stops early by one table has looked at the votes; another table, or one look at
-the end, would then promise more than it holds. The same table with fewer radii does
-not, nor does an e-process with another last look.
+the end, would then promise more than it holds. The same table with fewer radii, or more
+above them, does not, nor does an e-process with another last look.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.object_store import Store
+from pipelines.canonical import digest
 from pipelines.json_file import json_object
 from pipelines.ledger import folder
 from pipelines.ledger_index import LedgerIndex
@@ -46,18 +47,21 @@ def require_same_table(store: Store, index: LedgerIndex, reading: Reading) -> No
     """
     gathered = {facts[FACT] for facts in index.metadata if facts.get(FACT)}
     for sha256 in sorted(gathered - {reading.table_sha256}):
-        name = _name(reading.run.sigma, sha256)
-        what = _difference(json_object(store, name, _REMEDY), reading)
+        what = _difference(_stored(store, reading.run.sigma, sha256), reading)
         if what:
             raise ValueError(
                 f"Votes that were gathered sequentially need the same table again, or "
-                f"one with fewer of its radii; {store.url} has votes gathered with "
+                f"one with radii left out or added above; {store.url} has votes of "
                 f"table {sha256[:12]}, now {what}. Set it back, or take another --out."
             )
 
 
 def _difference(stored: Mapping[str, Any], reading: Reading) -> str:
-    """Return in what a reading is not part of a table, in words; empty if it is."""
+    """Return in what a reading is not part of a table, in words; empty if it is.
+
+    Radii above the largest may be added, as is done in the second pass: each radius is
+    crossed by chance within its level at all looks together, whenever one stops.
+    """
     if reading.table is None:
         return "the rule is fixed, which may not follow looks at the votes"
     now = json.loads(reading.table_json)
@@ -66,10 +70,45 @@ def _difference(stored: Mapping[str, Any], reading: Reading) -> str:
     for name in same:
         if stored[name] != now[name]:
             return f"{name} was {_short(stored[name])}, is {_short(now[name])}"
-    more = sorted(set(now["radii"]) - set(stored["radii"]))
-    if more:
-        return f"radius {more[0]:g} is new"
+    between = [r for r in now["radii"] if r < max(stored["radii"])]
+    finer = sorted(set(between) - set(stored["radii"]))
+    if finer:
+        return f"radius {finer[0]:g} is new, below others"
+    if _counts_by_radius(stored, now) != _counts_by_radius(now, stored):
+        return "other counts certify; it is of another version"
     return ""
+
+
+def _counts_by_radius(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> dict[float, dict[int, int]]:
+    """Return what certifies in a table, at the radii and looks that another has too."""
+    looks = set(one["looks"]) & set(other["looks"])
+    return {
+        radius: {
+            look: count
+            for look, count in zip(one["looks"], row, strict=True)
+            if look in looks
+        }
+        for radius, row in zip(one["radii"], one["certify"], strict=True)
+        if radius in other["radii"]
+    }
+
+
+def _stored(store: Store, sigma: float, sha256: str) -> Mapping[str, Any]:
+    """Return a table that votes were gathered with.
+
+    Raises:
+        ValueError: it is not there, or has been changed.
+    """
+    name = _name(sigma, sha256)
+    table = json_object(store, name, _REMEDY) if store.exists(name) else {}
+    if digest(table) != sha256:
+        raise ValueError(
+            f"Votes that were gathered sequentially need their table; "
+            f"{store.url}/{name} is not there, or was changed. {_REMEDY}"
+        )
+    return table
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,7 @@ from ops.score.certified_accuracy import (
     envelope,
     num_certified,
 )
-from pipelines.curve import IMPORTED, Curve, by_run, table_radii
+from pipelines.curve import Curve, by_run, comparable_acr, table_radii
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def table_rows(curves: Sequence[Curve]) -> list[Row]:
     """
     radii = np.array(table_radii(curves))
     rows = []
-    comparable = len({curve.rule for curve in curves} - {IMPORTED}) <= 1
+    comparable = comparable_acr(curves)
     for own in by_run(curves).values():
         rows += [_row_of(curve, radii, comparable=comparable) for curve in own]
         rows.append(_envelope_row(own, radii))

@@ -141,7 +141,12 @@ def missing_jobs(wave: Wave) -> Iterator[Job]:
 
 
 def votes_per_unit(
-    num_votes: int, *, block: int, unit_votes: int, num_actors: int
+    num_votes: int,
+    *,
+    block: int,
+    unit_votes: int,
+    num_actors: int,
+    each: int = UNITS_PER_ACTOR,
 ) -> int:
     """Return how many votes a unit holds at most.
 
@@ -149,9 +154,10 @@ def votes_per_unit(
         num_votes: to be cast in all.
         block: copies in a block; a unit holds one block at least.
         unit_votes: votes in a unit at most.
-        num_actors: actors that will share the units; each gets several.
+        num_actors: actors that will share the units.
+        each: units that each of them gets.
     """
-    fair = max(1, num_votes // (UNITS_PER_ACTOR * num_actors))
+    fair = max(1, num_votes // (each * num_actors))
     return max(block, min(unit_votes, fair))
 
 

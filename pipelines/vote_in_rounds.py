@@ -20,10 +20,9 @@ from pipelines.certify_on_cluster import certified_on_cluster
 from pipelines.image_groups import image_groups
 from pipelines.prepare import Job, continued_ledger
 from pipelines.reading import Reading
-from pipelines.rounds import HANDS, ExpandRounds, Rounds
+from pipelines.rounds import ExpandRounds, Rounds
 from pipelines.rounds_tally import RoundsTally
 from pipelines.stored_tables import FACT, store_table
-from pipelines.units import votes_per_unit
 from pipelines.work import Planning, Work, units_at_once
 
 logger = logging.getLogger(__name__)
@@ -71,15 +70,9 @@ def _going(job: Job, reading: Reading) -> set[str]:
 def _wanted(job: Job, reading: Reading, going: Collection[str]) -> Wanted:
     run, stages = reading.run, stages_of(job, reading.run)
     index, block = job.indexes[run.sigma], run.sampling.block
-    limit = votes_per_unit(
-        len(going) * block // HANDS,
-        block=block,
-        unit_votes=run.stages.unit_votes,
-        num_actors=num_actors(stages),
-    )
     return Wanted(
         stages=stages,
-        limit=limit,
+        limit=max(block, run.stages.unit_votes),
         plannings=partial(_planned, job, reading, going, stages),
         tally=lambda tell: RoundsTally(
             reading,

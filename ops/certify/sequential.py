@@ -182,10 +182,10 @@ def _row(
 
 
 def _out_of_reach(radius: float, sigma: float, most_votes: int) -> str:
+    remedy = "Leave it out of rule.radii, or raise" if radius else "Raise"
     return (
         f"rule needs radii that can be certified; at sigma {sigma:g} no image reaches "
-        f"{radius:g} with {most_votes:,} votes. Leave it out of rule.radii, or raise "
-        f"sampling.num_estimate."
+        f"{radius:g} with {most_votes:,} votes. {remedy} sampling.num_estimate."
     )
 
 

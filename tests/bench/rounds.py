@@ -164,7 +164,7 @@ def main() -> None:
     asked = parser.parse_args()
     before, entries, found = load(), images(asked.images), []
     with own_ray(), local_cluster(asked.gpus):
-        for hands in (1, 2, 3):
+        for hands in (1, 3):
             found += measured(hands, entries, asked.gpus)
     keep("Images that stop", found, note=NOTE, before=before, write=asked.write)
 

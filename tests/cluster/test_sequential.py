@@ -88,7 +88,7 @@ def test_a_run_that_is_done_casts_no_vote(
         (("rule.kind=fixed",), "the rule is fixed"),
         (("sampling.num_estimate=2000",), "looks was 13 up to 1,300 votes"),
         (("sampling.failure_probability=0.01",), "failure_probability was 0.001"),
-        (("rule.radii=[0.1, 0.25]",), "radius 0.1 is new"),
+        (("rule.radii=[0.1, 0.25]",), "radius 0.1 is new, below others"),
         (("rule.preset=anytime",), "anytime was False"),
     ],
 )

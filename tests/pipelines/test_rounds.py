@@ -121,7 +121,7 @@ def rows_of(one: Played) -> list[dict]:
 
 
 def test_an_execution_ends_after_its_units_and_the_next_goes_on(played: Play) -> None:
-    whole, parts = played("whole"), played("parts", most_units=60)
+    whole, parts = played("whole"), played("parts", most_units=25)
     whole.play()
 
     executions = 0

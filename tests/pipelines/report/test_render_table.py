@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 import pytest
 from rich.console import Console
 
+from pipelines.render_table import markdown_table, table_lines
 from pipelines.report import Curve, render, summary_table
+from pipelines.table_rows import table_rows
 
 MakeCurve = Callable[..., Curve]
 
@@ -130,3 +132,30 @@ def test_terminal_table_has_a_line_per_radius(a_curve: MakeCurve) -> None:
     line = next(line for line in text.splitlines() if "0.50" in line)
     assert line.count("25.0 [") == 3
     assert "sigma 0.5" in text
+
+
+def test_average_radii_of_several_rules_do_not_stand_side_by_side(
+    a_curve: MakeCurve,
+) -> None:
+    table = {"rule": "sequential, default", "radii": (0.0, 0.25), "table_sha256": "ab"}
+    fixed, other = a_curve(), a_curve(run="other")
+    sequential = a_curve(run="sequential", **table)
+    imported = a_curve(run="log", rule="imported")
+    finer = a_curve(run="finer", **{**table, "radii": (0.0, 0.1, 0.25)})
+
+    def shown(*curves: Curve) -> set[bool]:
+        rows = table_rows(curves)
+        return {r.average_certified_radius is not None for r in rows if r.sigma}
+
+    assert shown(fixed, other) == shown(fixed, imported) == shown(sequential) == {True}
+    assert shown(fixed, sequential) == shown(imported, sequential) == {False}
+    assert shown(sequential, finer) == {False}
+    assert "so ACR is left out" in markdown_table([fixed, sequential])
+
+
+def test_radii_that_a_rule_names_have_columns_of_their_own(a_curve: MakeCurve) -> None:
+    named = {"radii": (0.0, 0.125, 0.3), "table_sha256": "ab"}
+
+    header = table_lines([a_curve(rule="sequential, default", **named)])[0]
+
+    assert header[-5:] == ["0.00", "0.125", "0.25", "0.30", "0.50"]

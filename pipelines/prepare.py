@@ -93,6 +93,8 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     _require_same_data(recipe)
     entries = select(first.data.source.entries(), first.data.subset)
     require_known_labels(recipe, entries)
+    for run in recipe.runs:
+        reading_of(run, len(entries))  # refuses what could certify nothing
     logger.info(
         "%s: %d images of %s at sigma %s, into %s.",
         recipe.name,

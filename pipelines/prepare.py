@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
-import yaml
 
 from infra import cluster
 from infra.images import UnreadableImage, decode
@@ -22,7 +21,7 @@ from pipelines.ledger import require_identity
 from pipelines.ledger_index import LedgerIndex
 from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Recipe, Run, load_recipe
-from pipelines.recipe_file import Raw
+from pipelines.resolved import resolved_yaml
 from pipelines.seen_images import require_same_images
 from pipelines.stored_tables import require_same_table
 from pipelines.weights import require_files, resolve, training_recipes, try_out
@@ -93,8 +92,7 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     _require_same_data(recipe)
     entries = select(first.data.source.entries(), first.data.subset)
     require_known_labels(recipe, entries)
-    for run in recipe.runs:
-        reading_of(run, len(entries))  # refuses what could certify nothing
+    _readings(recipe, entries)  # refuses what could certify nothing
     logger.info(
         "%s: %d images of %s at sigma %s, into %s.",
         recipe.name,
@@ -109,16 +107,24 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     recipe = resolve(recipe)
     digests = entry_digests(first.data.source, entries)
     indexes = {run.sigma: LedgerIndex(store, run.sigma) for run in recipe.runs}
-    readings = {run.sigma: reading_of(run, len(entries)) for run in recipe.runs}
+    readings = _readings(recipe, entries)
     job = Job(recipe, out, store, entries, digests, indexes, readings)
-    for run in recipe.runs:
-        index = continued_ledger(job, run)
-        require_same_table(store, index, readings[run.sigma])
+    _refuse_other_votes(job)
     job = replace(job, image_shape=_try_first_image(recipe, entries))
     cluster.start(first.ray.address)
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
     store.write("images.parquet", images_table(job))
     return job
+
+
+def _readings(recipe: Recipe, entries: Sequence[Entry]) -> dict[float, Reading]:
+    return {run.sigma: reading_of(run, len(entries)) for run in recipe.runs}
+
+
+def _refuse_other_votes(job: Job) -> None:
+    for run in job.recipe.runs:
+        index = continued_ledger(job, run)
+        require_same_table(job.store, index, job.readings[run.sigma])
 
 
 def _refuse_imported(store: Store) -> None:
@@ -217,33 +223,3 @@ def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> tuple[int, ...
         f"certify needs images it can decode; none of {len(entries)} can be. "
         f"Check data.path."
     )
-
-
-def resolved_yaml(recipe: Recipe) -> str:
-    """Return a recipe with every default, as YAML that gives the same runs again."""
-    dumps = {run.sigma: run.model_dump(mode="json") for run in recipe.runs}
-    merged = _merge(dumps)
-    assert isinstance(merged, dict)  # a run is a mapping
-    merged["sigma"] = list(dumps)
-    return yaml.safe_dump(merged, sort_keys=False)
-
-
-def _merge(by_sigma: Mapping[float, object]) -> object:
-    values = list(by_sigma.values())
-    if all(value == values[0] for value in values):
-        return values[0]
-    mappings = [value for value in values if isinstance(value, dict)]
-    alike = len(mappings) == len(values) and all(
-        m.keys() == mappings[0].keys() for m in mappings
-    )
-    if not alike:
-        return {"per_sigma": dict(by_sigma)}
-    merged: Raw = {}
-    for key in mappings[0]:
-        merged[key] = _merge(
-            {
-                sigma: mapping[key]
-                for sigma, mapping in zip(by_sigma, mappings, strict=True)
-            }
-        )
-    return merged

@@ -11,10 +11,10 @@ from infra.object_store import open_store
 from pipelines.certify_stage import certify_here
 from pipelines.claims import claims_by_sigma, failure_probability_of, joined
 from pipelines.ledger_index import LedgerIndex
-from pipelines.prepare import resolved_yaml
 from pipelines.reading import reading_of
 from pipelines.rebuild import rebuild
 from pipelines.recipe import Recipe
+from pipelines.resolved import resolved_yaml
 from pipelines.results import curves_of, write_manifest, write_results
 from pipelines.summary import print_report
 

@@ -15,10 +15,10 @@ from pipelines.certify_stage import certify_here
 from pipelines.compact import compact
 from pipelines.decode import entry_digests
 from pipelines.ledger_index import LedgerIndex
-from pipelines.prepare import resolved_yaml
 from pipelines.reading import reading_of
 from pipelines.rebuild import rebuild, stored_indexes, stored_recipe
 from pipelines.recipe import Recipe
+from pipelines.resolved import resolved_yaml
 from pipelines.results import curves_of, write_results
 
 Cast = Callable[..., Any]

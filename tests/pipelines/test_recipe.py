@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.prepare import resolved_yaml
 from pipelines.recipe import Recipe, build_recipe
 from pipelines.recipe_file import parse_yaml
+from pipelines.resolved import resolved_yaml
 
 DIFFERENT = {
     "sigma": [0.25, 0.5, 1.0],

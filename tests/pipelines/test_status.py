@@ -16,8 +16,8 @@ from pipelines.heartbeat import (
     read_heartbeat,
     write_heartbeat,
 )
-from pipelines.prepare import resolved_yaml
 from pipelines.recipe import Recipe
+from pipelines.resolved import resolved_yaml
 from pipelines.status import status
 
 Cast = Callable[..., Any]

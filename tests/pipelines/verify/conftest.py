@@ -12,9 +12,9 @@ from infra.object_store import Store, open_store
 from infra.tables import from_bytes, to_bytes
 from pipelines.check import Check
 from pipelines.ledger import vote_files
-from pipelines.prepare import resolved_yaml
 from pipelines.rebuild import rebuild
 from pipelines.recipe import Recipe
+from pipelines.resolved import resolved_yaml
 from pipelines.verify import verify
 from pipelines.vote_rows import read_all_votes
 

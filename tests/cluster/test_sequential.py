@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.ray
 
 Certify = Callable[..., Path]
 
-SEQUENTIAL = ("rule.kind=sequential", "sigma=[0.25]", "sampling.num_estimate=1000")
+SEQUENTIAL = ("rule.kind=sequential", "sigma=[0.25]", "sampling.num_estimate=500")
 
 
 def certificates(out: Path) -> bytes:
@@ -36,7 +37,7 @@ def test_images_stop_by_themselves_and_say_why(undisturbed_rounds: Path) -> None
     assert {row["rule"] for row in rows} == {"sequential"}
     assert all(row["stopped"] for row in rows)
     assert all(row["radius_two_sided"] is None for row in rows)
-    assert min(row["num_draws"] for row in rows) < 1250
+    assert min(row["num_draws"] for row in rows) < 700
     for row in rows:
         counted = sum(entry["count"] for entry in row["counts"])
         assert counted + row["invalid"] == row["num_draws"]
@@ -47,7 +48,7 @@ def test_the_table_lies_in_out_under_its_hash(undisturbed_rounds: Path) -> None:
     (table,) = undisturbed_rounds.glob("tables/sigma_0.25/*.json")
 
     assert run["analysis"]["table_sha256"].startswith(table.stem)
-    assert json.loads(table.read_text())["looks"][-1] == 1300
+    assert json.loads(table.read_text())["looks"][-1] == 700
     assert verify(str(undisturbed_rounds)).holds
 
 
@@ -86,7 +87,7 @@ def test_a_run_that_is_done_casts_no_vote(
     ("settings", "told"),
     [
         (("rule.kind=fixed",), "the rule is fixed"),
-        (("sampling.num_estimate=2000",), "looks was 13 up to 1,300 votes"),
+        (("sampling.num_estimate=2000",), "looks was 7 up to 700 votes"),
         (("sampling.failure_probability=0.01",), "failure_probability was 0.001"),
         (("rule.radii=[0.1, 0.25]",), "radius 0.1 is new, below others"),
         (("rule.preset=anytime",), "anytime was False"),
@@ -102,10 +103,9 @@ def test_votes_that_were_looked_at_are_not_read_by_another_rule(
 
 
 def test_fewer_radii_of_the_same_table_are_a_further_claim(
-    certify_six: Certify, undisturbed_rounds: Path
+    undisturbed_rounds: Path, tmp_path: Path
 ) -> None:
-    out = certify_six("fewer", *SEQUENTIAL)
-    assert certificates(out) == certificates(undisturbed_rounds)
+    out = Path(shutil.copytree(undisturbed_rounds, tmp_path / "fewer"))
 
     curves, _ = rebuild([str(out)], ["rule.radii=[0.25]"], None)
 
@@ -116,6 +116,13 @@ def test_fewer_radii_of_the_same_table_are_a_further_claim(
 CERTIFY = "from pipelines.cli import main; main()"
 
 Start = Callable[[str], subprocess.Popen]
+
+
+def wait_for_votes(out: Path, num_files: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("votes/*/*.parquet"))) < num_files:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -129,27 +136,10 @@ def start(certify_six: Certify, recipe_file: Path, runs: Path) -> Start:
         for setting in (*SEQUENTIAL, "stages.unit_votes=100"):
             words += ["--set", setting]
         driver = subprocess.Popen([sys.executable, "-c", CERTIFY, *words])
-        deadline = time.monotonic() + 120
-        while len(list(out.glob("votes/*/*"))) < 8 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for_votes(out, 8)
         return driver
 
     return begin
-
-
-def test_a_driver_killed_in_the_middle_ends_in_the_same_bytes(
-    certify_six: Certify, start: Start, undisturbed_rounds: Path, runs: Path
-) -> None:
-    out, driver = runs / "killed_rounds", start("killed_rounds")
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
-
-    certify_six("killed_rounds", *SEQUENTIAL)
-
-    assert 0 < len(kept) < len(list(out.glob("votes/*/*.parquet")))
-    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
-    assert certificates(out) == certificates(undisturbed_rounds)
 
 
 def workers() -> Iterator[psutil.Process]:
@@ -158,14 +148,22 @@ def workers() -> Iterator[psutil.Process]:
             yield process
 
 
-def test_a_planner_killed_in_the_middle_plans_the_same_again(
-    start: Start, undisturbed_rounds: Path, runs: Path
+def test_a_killed_planner_goes_on_and_a_killed_driver_ends_in_the_same_bytes(
+    certify_six: Certify, start: Start, undisturbed_rounds: Path, runs: Path
 ) -> None:
-    driver = start("planner_killed")
+    out, driver = runs / "killed_rounds", start("killed_rounds")
     told = {process: " ".join(process.cmdline()) for process in workers()}
     (planner,) = [process for process in told if "ExpandRounds" in told[process]]
 
     planner.kill()
+    before = len(list(out.glob("votes/*/*.parquet")))
+    wait_for_votes(out, before + 8)  # planned again, and going on
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    kept = {p: p.stat().st_mtime_ns for p in out.glob("votes/*/*.parquet")}
+    certify_six("killed_rounds", *SEQUENTIAL)
 
-    assert driver.wait(timeout=240) == 0
-    assert certificates(runs / "planner_killed") == certificates(undisturbed_rounds)
+    assert len(kept) >= before + 8
+    assert len(kept) < len(list(out.glob("votes/*/*.parquet")))
+    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
+    assert certificates(out) == certificates(undisturbed_rounds)

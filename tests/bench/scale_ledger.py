@@ -19,11 +19,12 @@ from synthetic_ledger import BLOCKS_PER_IMAGE, Asked, asked_for, write_ledger
 
 from infra import cluster
 from infra.object_store import open_store
-from pipelines.certify import certified_on_cluster
+from pipelines.certify_on_cluster import certified_on_cluster
 from pipelines.compact import compact
 from pipelines.ledger import folder as folder_of
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import Job
+from pipelines.reading import reading_of
 from pipelines.recipe import load_recipe
 from pipelines.results import num_set_aside
 
@@ -47,10 +48,11 @@ def certified(recipe: str, out: str) -> tuple[int, float, float]:
     run = loaded.runs[0]
     entries = run.data.source.entries()
     indexes = {run.sigma: LedgerIndex(store, run.sigma)}
-    job = Job(loaded, out, store, entries, {}, indexes)
+    readings = {run.sigma: reading_of(run, len(entries))}
+    job = Job(loaded, out, store, entries, {}, indexes, readings)
     cluster.start(None)
     before, began = peak_megabytes(os.getpid()), time.perf_counter()
-    (found,) = certified_on_cluster(job)
+    (found,) = certified_on_cluster(job, [run])
     seconds = time.perf_counter() - began
     cluster.stop()
     whole = len(found.certificates) - num_set_aside(found.certificates)

@@ -18,7 +18,7 @@ from scale_table import keep, load
 from synthetic_stages import BLOCK, LIMIT, cast, waves
 
 from infra import cluster
-from pipelines import plans
+from pipelines import plans, work
 from pipelines.allotment import Allotment
 from pipelines.attempts import ToObject
 from pipelines.unit_tracker import UnitTracker
@@ -65,7 +65,7 @@ def passed_in_parts(count: int, at_once: int) -> list[float]:
     Returns:
         MB by which the driver's peak had grown after each.
     """
-    vars(plans).update(_UNITS_PER_EXECUTION=at_once, _UNITS_PER_ACTOR=0)
+    vars(work).update(_UNITS_PER_EXECUTION=at_once, _UNITS_PER_ACTOR=0)
     grown, cast_one, before = [], plans._voted, 0.0
 
     def noted(*words: Any) -> Any:

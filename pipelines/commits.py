@@ -21,15 +21,15 @@ class Commits:
         self._blocks[name] = blocks
         return True
 
-    def since(self, known: int) -> list[str]:
-        """Return the names that came after the first ``known``.
+    def since(self, known: int) -> tuple[list[str], int]:
+        """Return the names that came after the first ``known``, and how many there are.
 
         Args:
-            known: names that were heard; more than there are if the list was lost,
-                then all count as new.
+            known: names there were when this was asked last; more than there are now
+                if the list was lost, then all count as new.
         """
         names = list(self._blocks)
-        return names[known:] if known <= len(names) else names
+        return (names[known:] if known <= len(names) else names), len(names)
 
     def decide(self, images: int, certified: int) -> None:
         """Take notice of how many images have stopped.

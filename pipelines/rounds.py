@@ -97,9 +97,15 @@ class Turns:
     """bool ``image block``; what was there before the first turn, and is not asked."""
 
     needs_clean: np.ndarray = field(init=False)
-    num_heard: int = 0
+    num_told: int = 0
+    """Vote files that the tracker has told of."""
+
+    heard: set[str] = field(default_factory=set)
+    """Vote files that were read."""
+
     num_units: int = 0
-    heard_at: float = field(default_factory=time.monotonic)
+    asked_at: float = field(default_factory=time.monotonic)
+    """When there were names last, told or listed."""
 
     def __post_init__(self) -> None:
         rounds = self.rounds
@@ -109,6 +115,7 @@ class Turns:
         for group in rounds.groups:
             votes = read_votes(self.store, group.files, group.keys)
             self.standings.take(votes.rows)
+            self.heard.update(group.files)
         self.asked = self.standings.prefix
         self.at_first = self.standings.there.copy()
         self.needs_clean = ~rounds.has_clean
@@ -155,16 +162,16 @@ class Turns:
 
     def _heard_news(self) -> bool:
         """Take the votes that are new; return whether there are any."""
-        names = self.tell("committed_since", self.num_heard)
-        self.num_heard += len(names)
-        if not names and time.monotonic() - self.heard_at > _LISTED_AFTER_SECONDS:
-            self.num_heard = len(self.tell("committed_since", 0))
+        names, self.num_told = self.tell("committed_since", self.num_told)
+        if not names and time.monotonic() - self.asked_at > _LISTED_AFTER_SECONDS:
             names = vote_files(self.store, self.rounds.reading.run.sigma)
-            self.heard_at = time.monotonic()
+        fresh = [name for name in names if name not in self.heard]
         if names:
-            self.heard_at = time.monotonic()
-            self.standings.take(read_votes(self.store, names).rows)
-        return bool(names)
+            self.asked_at = time.monotonic()
+        if fresh:
+            self.heard.update(fresh)
+            self.standings.take(read_votes(self.store, fresh).rows)
+        return bool(fresh)
 
     def _turn(self, hand: np.ndarray) -> Iterable[Unit]:
         """Return the units of what a hand lacks up to its next looks."""

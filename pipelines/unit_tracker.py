@@ -173,8 +173,8 @@ class UnitTracker:
         if self._commits.take(name, blocks):
             self._under_way -= blocks
 
-    def committed_since(self, known: int) -> list[str]:
-        """Return the vote files that came after the first ``known``."""
+    def committed_since(self, known: int) -> tuple[list[str], int]:
+        """Return the vote files after the first ``known``, and how many there are."""
         return self._commits.since(known)
 
     def decided(self, images: int, certified: int) -> None:
@@ -187,10 +187,11 @@ class UnitTracker:
 
     def news(self) -> News:
         """Return what has happened; names only once."""
-        names = tuple(self._commits.since(self._num_told))
-        self._num_told += len(names)
+        fresh, self._num_told = self._commits.since(self._num_told)
         in_flight = sorted(self._running.values(), key=lambda one: one.since)
-        return News(names, tuple(in_flight), self._num_retries, dict(self._condemned))
+        return News(
+            tuple(fresh), tuple(in_flight), self._num_retries, dict(self._condemned)
+        )
 
     def _forget_parts(self, call: str) -> None:
         """Forget calls of one image each that a condemned image left behind."""

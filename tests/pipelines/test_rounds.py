@@ -1,13 +1,16 @@
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rounds_played import Chances, Played
 
+from infra.object_store import Store
 from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Run
+from pipelines.unit_tracker import UnitTracker
+from pipelines.vote_rows import Votes, read_votes
 
 Play = Callable[..., Played]
 
@@ -160,3 +163,48 @@ def test_the_tracker_hears_who_has_stopped(played: Play) -> None:
     right = [r for r in one.certificates().to_pylist() if not r["abstained"]]
     assert (stopped, certified) == (12, len(right))
     assert blocks == len(asked_of(one))
+
+
+def test_a_tracker_that_forgot_everything_holds_nobody_up(played: Play) -> None:
+    whole, forgetful = played("whole"), played("forgetful")
+    whole.play()
+    read, votes = [], forgetful.vote
+
+    def vote() -> None:
+        votes()
+        read.append(1)
+        if len(read) == 40:
+            forgetful.tracker = UnitTracker(3, 10**9)
+
+    forgetful.vote = vote
+    forgetful.play()
+
+    assert len(read) > 60
+    assert forgetful.certificates().equals(whole.certificates())
+
+
+def test_files_that_nobody_told_of_are_listed_and_read_once(
+    played: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rounds._LISTED_AFTER_SECONDS", 0.0)
+    read, real = [], read_votes
+
+    def noted(store: Store, names: Sequence[str], *more: object) -> Votes:
+        read.extend(names)
+        return real(store, names, *more)
+
+    monkeypatch.setattr("pipelines.rounds.read_votes", noted)
+    one = played("untold")
+    one.tracker = Silent(3, 10**9)
+
+    one.play()
+
+    assert "incomplete" not in one.certificates()["reason"].to_pylist()
+    assert len(read) == len(set(read)) > 40
+
+
+class Silent(UnitTracker):
+    """Tells of no file that was committed."""
+
+    def committed_since(self, known: int) -> tuple[list[str], int]:
+        return [], 0

@@ -10,7 +10,7 @@ from infra import cluster
 from pipelines.allotment import Allotment, allot
 from pipelines.recipe import Run
 from pipelines.sample import Sample
-from pipelines.worker import WorkerSettings
+from pipelines.worker import worker_settings
 
 Found = TypeVar("Found")
 
@@ -49,13 +49,7 @@ def in_worker(
         ValueError: the networks do not take the images.
     """
     stage = fused_stage(run, sample)
-    settings = WorkerSettings(
-        precision=run.precision,
-        batch=run.batch,
-        compiled=run.compile,
-        use_gpu=stage.gpus > 0,
-        num_threads=stage.num_threads,
-    )
+    settings = worker_settings(run, stage)
     remote: Any = ray.remote(function)
     placed = remote.options(num_gpus=stage.gpus, num_cpus=stage.cpus, max_retries=0)
     try:

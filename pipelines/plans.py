@@ -24,7 +24,7 @@ from pipelines.stages import (
 from pipelines.unit_tracker import UnitTracker
 from pipelines.vote_sink import VoteSink, unpacked
 from pipelines.work import Planning, Work
-from pipelines.worker import WorkerSettings
+from pipelines.worker import worker_settings
 
 UNITS_IN_HAND = 6
 """Units per actor that are planned and not committed: two in its hands, others near."""
@@ -132,13 +132,7 @@ def _actor_stage(
     run: Run,
     described: Mapping[str, Any],
 ) -> Dataset:
-    settings = WorkerSettings(
-        precision=run.precision,
-        batch=run.batch,
-        compiled=run.compile,
-        use_gpu=allotment.gpus > 0,
-        num_threads=allotment.num_threads,
-    )
+    settings = worker_settings(run, allotment)
     return rows.map_batches(
         stage,
         fn_constructor_kwargs={**described, "settings": settings},

@@ -10,6 +10,8 @@ from infra.weights.digest import digest
 from infra.weights.load import load
 from ops.columns import Worker
 from ops.weights import Weights, WeightsRef
+from pipelines.allotment import Allotment
+from pipelines.recipe import Run
 
 _LIBRARIES = ("torch", "diffusers", "timm", "pillow")
 """Whose versions may move a score's last bits, or a timm model's resize."""
@@ -57,6 +59,22 @@ class WorkerSettings:
             },
             sort_keys=True,
         )
+
+
+def worker_settings(run: Run, allotment: Allotment) -> WorkerSettings:
+    """Return what the actors of a stage are told.
+
+    Args:
+        run: for precision, batch and compile mode.
+        allotment: of the stage.
+    """
+    return WorkerSettings(
+        precision=run.precision,
+        batch=run.batch,
+        compiled=run.compile,
+        use_gpu=allotment.gpus > 0,
+        num_threads=allotment.num_threads,
+    )
 
 
 def load_weights(reference: WeightsRef) -> Weights:

@@ -21,7 +21,7 @@ from scale_process import own_ray
 from scale_table import keep, load
 from synthetic_actor import BLOCK, SIGMA
 from synthetic_rounds import LABEL, DrawVotes, WaitPerVote, key_of
-from synthetic_stages import METADATA, stand_ins
+from synthetic_stages import METADATA, described, stand_ins
 
 from infra.object_store import open_store
 from infra.sources.entry import Entry
@@ -38,24 +38,18 @@ N, VOTES_PER_SECOND, UNIT_VOTES = 3_000, 400, 4_000
 ALPHA, RADII = 0.001, (0.25, 0.5)
 
 
-def described() -> Any:
-    """Return as much of a run as planner and plan read."""
-    return SimpleNamespace(
-        sigma=SIGMA,
-        plan="fused",
-        precision="float32",
-        batch=BLOCK,
-        compile=False,
-        sampling=SimpleNamespace(block=BLOCK),
-        rule=SimpleNamespace(kind="sequential"),
-        classifier=SimpleNamespace(num_classes=10),
-        stages=SimpleNamespace(attempts=3),
-        data=SimpleNamespace(source=None, preprocess="none"),
-        ray=SimpleNamespace(no_progress_seconds=300),
-        seconds=0.0,
-        spread=0.0,
-        seconds_per_vote=1 / VOTES_PER_SECOND,
-    )
+def run_of_rounds(**more: Any) -> Any:
+    """Return as much of a run as the planner of rounds reads.
+
+    Args:
+        more: fields, in place of the usual ones or beside them.
+    """
+    fields = {
+        "rule": SimpleNamespace(kind="sequential"),
+        "classifier": SimpleNamespace(num_classes=10),
+        "seconds_per_vote": 1 / VOTES_PER_SECOND,
+    }
+    return described(**(fields | more))
 
 
 def reading() -> Reading:
@@ -63,7 +57,7 @@ def reading() -> Reading:
     table = Sequential(radii=RADII).table(
         SIGMA, N, block=BLOCK, failure_probability=ALPHA, step=0.25
     )
-    return Reading(described(), ALPHA, table)
+    return Reading(run_of_rounds(), ALPHA, table)
 
 
 def images(count: int) -> list[Entry]:
@@ -75,8 +69,7 @@ def images(count: int) -> list[Entry]:
 
 def cast(entries: list[Entry], out: Path, gpus: int, trace: Path, hands: int) -> float:
     """Vote on images until all have stopped; return the seconds it took."""
-    run, rule = described(), reading()
-    run.trace = str(trace)
+    run, rule = run_of_rounds(trace=str(trace)), reading()
     stages = {"fused": Allotment(actors=gpus, gpus=1.0, cpus=0.0, num_threads=None)}
     limit = min(UNIT_VOTES, max(BLOCK, len(entries) * BLOCK // hands // gpus))
     asked = rounds.Rounds(

@@ -37,8 +37,9 @@ class Wait:
         for payload in batch["unit"]:
             name, keys, votes = pickle.loads(payload)
             began = time.time()
+            seconds = self._seconds(name, votes)
             done = self._attempts.survived(
-                f"fused/{name}", keys, lambda _, n=name: self._wait(n), never
+                f"fused/{name}", keys, lambda _, s=seconds: time.sleep(s), never
             )
             list(done)
             if self._trace:
@@ -46,10 +47,11 @@ class Wait:
                     trace.write(f"{began} {time.time()}\n")
             yield {"votes": [votes]}
 
-    def _wait(self, name: str) -> None:
+    def _seconds(self, name: str, votes: bytes) -> float:
+        """Return how long a unit takes."""
         seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
         share = np.random.default_rng(seed).uniform(-self._run.spread, self._run.spread)
-        time.sleep(self._run.seconds * (1 + share))
+        return self._run.seconds * (1 + share)
 
 
 def votes_of(unit: Unit) -> pa.Table:

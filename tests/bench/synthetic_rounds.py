@@ -2,15 +2,13 @@
 
 import hashlib
 import pickle
-import time
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
-from synthetic_actor import BLOCK, SIGMA, ReadNothing, Wait, never
+from synthetic_actor import BLOCK, SIGMA, ReadNothing, Wait
 
 from pipelines.ledger import VOTES
 from pipelines.set_aside import identity_row
@@ -64,21 +62,5 @@ class DrawVotes(ReadNothing):
 class WaitPerVote(Wait):
     """In place of the four ops: as long as a unit's votes take."""
 
-    def __init__(self, run: SimpleNamespace, settings: dict, aside: Any) -> None:
-        super().__init__(run, settings, aside)
-        self._per_vote = run.seconds_per_vote
-
-    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
-        """Yield the votes of each unit after its time."""
-        for payload in batch["unit"]:
-            name, keys, votes = pickle.loads(payload)
-            seconds = self._per_vote * BLOCK * len(unpacked(votes))
-            began = time.time()
-            done = self._attempts.survived(
-                f"fused/{name}", keys, lambda _, s=seconds: time.sleep(s), never
-            )
-            list(done)
-            if self._trace:
-                with self._trace.open("a") as trace:
-                    trace.write(f"{began} {time.time()}\n")
-            yield {"votes": [votes]}
+    def _seconds(self, name: str, votes: bytes) -> float:
+        return self._run.seconds_per_vote * BLOCK * len(unpacked(votes))

@@ -50,7 +50,7 @@ def stand_ins(reader: type = ReadNothing, actor: type = Wait) -> Iterator[None]:
     changed = {
         (plans, "DecodeUnits"): reader,
         (plans, "FusedStage"): actor,
-        (plans, "WorkerSettings"): dict,
+        (plans, "worker_settings"): lambda *_: {},
         (works, "SetAside"): lambda **described: described["attempts"],
     }
     real = {place: getattr(*place) for place in changed}
@@ -63,6 +63,30 @@ def stand_ins(reader: type = ReadNothing, actor: type = Wait) -> Iterator[None]:
             setattr(*place, own)
 
 
+def described(**more: Any) -> Any:
+    """Return as much of a run as planner and plan read.
+
+    Args:
+        more: fields, in place of the usual ones or beside them.
+    """
+    fields = {
+        "sigma": SIGMA,
+        "plan": "fused",
+        "precision": "float32",
+        "batch": BLOCK,
+        "compile": False,
+        "sampling": SimpleNamespace(block=BLOCK),
+        "rule": SimpleNamespace(kind="fixed"),
+        "stages": SimpleNamespace(attempts=3),
+        "data": SimpleNamespace(source=None, preprocess="none"),
+        "ray": SimpleNamespace(no_progress_seconds=300),
+        "seconds": 0.0,
+        "spread": 0.0,
+        "trace": "",
+    }
+    return SimpleNamespace(**(fields | more))
+
+
 def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) -> None:
     """Work off waves through the real plan, with the stages that only wait.
 
@@ -72,23 +96,11 @@ def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) ->
         allotment: of the stage.
         run: ``seconds`` of a unit, ``spread`` of them as a share, ``trace`` folder.
     """
-    described: Any = SimpleNamespace(  # as much of a run as the plan reads
-        sigma=SIGMA,
-        plan="fused",
-        precision="float32",
-        batch=BLOCK,
-        compile=False,
-        sampling=SimpleNamespace(block=BLOCK),
-        rule=SimpleNamespace(kind="fixed"),
-        stages=SimpleNamespace(attempts=3),
-        data=SimpleNamespace(source=None, preprocess="none"),
-        ray=SimpleNamespace(no_progress_seconds=300),
-        **{"seconds": 0.0, "spread": 0.0, "trace": "", **run},
-    )
+    whole = described(**run)
     with (
         stand_ins(),
-        tracker(described, limit=LIMIT, num_actors=allotment.actors) as tell,
+        tracker(whole, limit=LIMIT, num_actors=allotment.actors) as tell,
     ):
-        work = Work(described, LIMIT, str(out), METADATA, tell, "waiting")
+        work = Work(whole, LIMIT, str(out), METADATA, tell, "waiting")
         stages = {"fused": allotment}
         cast_votes(work, waves_planned(work, listed, stages), stages)

@@ -10,7 +10,7 @@ import pytest
 import synthetic_actor
 import synthetic_rounds
 from ray import cloudpickle
-from rounds import described
+from rounds import run_of_rounds
 from synthetic_actor import BLOCK, SIGMA
 from synthetic_rounds import LABEL, DrawVotes, WaitPerVote, key_of
 from synthetic_stages import METADATA, stand_ins
@@ -45,8 +45,7 @@ def known_to_workers() -> Iterator[None]:
 def test_images_just_below_a_radius_get_it_no_more_often_than_promised(
     ray_cluster: None, known_to_workers: None, tmp_path: Path
 ) -> None:
-    run = described()
-    run.seconds_per_vote, run.trace = 0.0, ""
+    run = run_of_rounds(seconds_per_vote=0.0)
     table = Sequential(radii=(0.25,)).table(
         SIGMA, 500, block=BLOCK, failure_probability=ALPHA, step=0.25
     )

@@ -1,6 +1,5 @@
 """Logs that Cohen, Rosenfeld and Kolter 2019 published, through import and report."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +27,6 @@ PERCENT = {
     "imagenet_resnet50_noise0.50_sigma0.50.tsv": [57.2, 45.8, 37.2, 28.6],
 }
 """At every radius within reach, from 0."""
-
-
-@pytest.fixture
-def logs() -> Path:
-    """Return the folder of the logs."""
-    folder = Path(os.environ.get("DIFFSMOOTH_DATA", "")) / "cohen_logs"
-    if "DIFFSMOOTH_DATA" not in os.environ or not folder.is_dir():
-        pytest.skip("DIFFSMOOTH_DATA names no folder that has cohen_logs")
-    return folder
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -1,6 +1,5 @@
 """Votes that the sequential rule needs on images like those of two published logs."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,6 @@ FEWEST = {
     ("cifar10_resnet110_noise0.25_sigma0.25.tsv", 10_000): 2530,
 }
 """Mean votes that an independent simulation of the same rule found, by log and N."""
-
-
-@pytest.fixture
-def logs() -> Path:
-    folder = Path(os.environ.get("DIFFSMOOTH_DATA", "")) / "cohen_logs"
-    if "DIFFSMOOTH_DATA" not in os.environ or not folder.is_dir():
-        pytest.skip("DIFFSMOOTH_DATA names no folder that has cohen_logs")
-    return folder
 
 
 @pytest.mark.parametrize(("log", "num"), FEWEST)

@@ -117,6 +117,28 @@ def test_a_run_that_stopped_goes_on_to_the_same_certificates(
     assert not held & set(asked_of(later))
 
 
+def test_blocks_behind_a_gap_are_not_asked_for_again(played: Play) -> None:
+    whole = played("whole")
+    whole.play()
+    broken = played("broken", num_actors=30, unit_votes=10)
+    rng = np.random.default_rng(0)
+    broken.pick = lambda waiting: waiting.pop(int(rng.integers(len(waiting))))
+    broken.play(90)
+    for _ in range(45):
+        broken.vote()
+    held = {
+        (r["image_key"], r["stream"], r["block"]) for r in broken.votes().to_pylist()
+    }
+    later = played("broken")
+
+    later.play()
+
+    present = {(key, block) for key, stream, block in held if stream == "estimate"}
+    assert any(b > 0 and (key, b - 1) not in present for key, b in present)  # a gap
+    assert not held & set(asked_of(later))
+    assert later.certificates().equals(whole.certificates())
+
+
 def rows_of(one: Played) -> list[dict]:
     while one.waiting:
         one.vote()

@@ -14,6 +14,9 @@ from ops.vote.streams import CLEAN
 from pipelines.canonical import digest
 from pipelines.recipe import Run
 
+CHANCES = "crossing_probability"
+"""In a stored table: exact chances of certifying radii that just do not hold."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -73,18 +76,14 @@ class Reading:
         return {**found, "table_sha256": self.table_sha256}
 
     @cached_property
-    def table_json(self) -> str:
-        """The table as JSON, the same on every machine: radii and whole numbers.
-
-        The chances of crossing follow from it; their last digits depend on the
-        processor, so they are not part of it.
-        """
+    def table_facts(self) -> dict[str, Any]:
+        """The table as numbers that are the same on every machine: its identity."""
         assert self.table is not None  # who asks knows the rule
-        table, sampling = self.table, self.run.sampling
-        facts = {
+        table = self.table
+        return {
             "sigma": self.run.sigma,
             "failure_probability": self.failure_probability,
-            "block": sampling.block,
+            "block": self.run.sampling.block,
             "rule": self.run.rule.model_dump(mode="json"),
             "anytime": table.anytime,
             "give_up_on_label": table.on_label,
@@ -93,14 +92,22 @@ class Reading:
             "certify": table.certify.tolist(),
             "give_up": table.give_up.tolist(),
         }
-        return json.dumps(facts, indent=1)
+
+    @property
+    def table_json(self) -> bytes:
+        """The table for who reads it without this program, with what follows from it.
+
+        The last digits of a chance depend on the processor, hence four digits.
+        """
+        assert self.table is not None  # who asks knows the rule
+        chances = [float(f"{one:.4g}") for one in self.table.crossing_probability]
+        whole = {**self.table_facts, CHANCES: chances}
+        return json.dumps(whole, indent=1).encode()
 
     @property
     def table_sha256(self) -> str | None:
-        """SHA-256 of the table's numbers; ``None`` under ``fixed``."""
-        if self.table is None:
-            return None
-        return digest(json.loads(self.table_json))
+        """SHA-256 of the table's facts; ``None`` under ``fixed``."""
+        return None if self.table is None else digest(self.table_facts)
 
 
 def reading_of(run: Run, num_images: int) -> Reading:

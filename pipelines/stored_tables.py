@@ -5,7 +5,6 @@ the end, would then promise more than it holds. The same table with fewer radii,
 above them, does not, nor does an e-process with another last look.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from pipelines.canonical import digest
 from pipelines.json_file import json_object
 from pipelines.ledger import folder
 from pipelines.ledger_index import LedgerIndex
-from pipelines.reading import Reading
+from pipelines.reading import CHANCES, Reading
 
 FACT = "table"
 """Names the table in the facts of the vote files that were gathered with it."""
@@ -31,7 +30,7 @@ def store_table(store: Store, reading: Reading) -> None:
     """
     if reading.table_sha256 is not None:
         name = _name(reading.run.sigma, reading.table_sha256)
-        store.write_once(name, reading.table_json.encode())
+        store.write_once(name, reading.table_json)
 
 
 def require_same_table(store: Store, index: LedgerIndex, reading: Reading) -> None:
@@ -64,7 +63,7 @@ def _difference(stored: Mapping[str, Any], reading: Reading) -> str:
     """
     if reading.table is None:
         return "the rule is fixed, which may not follow looks at the votes"
-    now = json.loads(reading.table_json)
+    now = reading.table_facts
     same = ["failure_probability", "block", "anytime"]
     same += [] if stored["anytime"] else ["looks"]
     for name in same:
@@ -102,7 +101,8 @@ def _stored(store: Store, sigma: float, sha256: str) -> Mapping[str, Any]:
         ValueError: it is not there, or has been changed.
     """
     name = _name(sigma, sha256)
-    table = json_object(store, name, _REMEDY) if store.exists(name) else {}
+    stored = json_object(store, name, _REMEDY) if store.exists(name) else {}
+    table = {key: value for key, value in stored.items() if key != CHANCES}
     if digest(table) != sha256:
         raise ValueError(
             f"Votes that were gathered sequentially need their table; "

@@ -7,7 +7,7 @@ import pytest
 from infra.object_store import Store, open_store
 from pipelines.ledger import commit, vote_metadata
 from pipelines.ledger_index import LedgerIndex
-from pipelines.reading import Reading, reading_of
+from pipelines.reading import CHANCES, Reading, reading_of
 from pipelines.recipe import Run
 from pipelines.stored_tables import FACT, require_same_table, store_table
 
@@ -130,8 +130,20 @@ def test_counts_of_another_version_are_not_mixed(
 
 
 def test_the_hash_is_of_whole_numbers_and_what_was_asked_for(make: Make) -> None:
-    facts = json.loads(make().table_json)
+    facts = make().table_facts
 
-    assert "crossing_probability" not in facts
+    assert CHANCES not in facts
     for name in ("looks", "certify", "give_up"):
         assert "." not in json.dumps(facts[name])
+
+
+def test_a_stored_table_tells_the_exact_chances_of_crossing(
+    store: Store, make: Make
+) -> None:
+    (path,) = Path(store.url).glob("tables/*/*.json")
+    table = make("rule.radii=[0.25, 0.5]").table
+
+    assert table is not None
+    told = json.loads(path.read_text())[CHANCES]
+    assert told == pytest.approx(table.crossing_probability, rel=1e-3)
+    assert all(0 < chance <= 0.9e-3 for chance in told)

@@ -18,6 +18,14 @@ from pipelines.reading import CHANCES, Reading
 FACT = "table"
 """Names the table in the facts of the vote files that were gathered with it."""
 
+_WORDS = {
+    "failure_probability": "the failure probability of an image",
+    "block": "sampling.block",
+    "anytime": "whether the preset is anytime",
+    "looks": "what sampling.num_estimate and rule.preset ask for",
+}
+"""What a user knows the parts of a table by."""
+
 _REMEDY = "Put a copy back; it belongs to the votes."
 
 
@@ -51,7 +59,7 @@ def require_same_table(store: Store, index: LedgerIndex, reading: Reading) -> No
             raise ValueError(
                 f"Votes that were gathered sequentially need the same table again, or "
                 f"one with radii left out or added above; {store.url} has votes of "
-                f"table {sha256[:12]}, now {what}. Set it back, or take another --out."
+                f"table {sha256[:12]}, and {what}. Set it back, or take another --out."
             )
 
 
@@ -62,17 +70,18 @@ def _difference(stored: Mapping[str, Any], reading: Reading) -> str:
     crossed by chance within its level at all looks together, whenever one stops.
     """
     if reading.table is None:
-        return "the rule is fixed, which may not follow looks at the votes"
+        return "the rule is now fixed, whose one look may not follow others"
     now = reading.table_facts
     same = ["failure_probability", "block", "anytime"]
     same += [] if stored["anytime"] else ["looks"]
     for name in same:
         if stored[name] != now[name]:
-            return f"{name} was {_short(stored[name])}, is {_short(now[name])}"
+            then, today = _short(stored[name]), _short(now[name])
+            return f"{_WORDS[name]} would change from {then} to {today}"
     between = [r for r in now["radii"] if r < max(stored["radii"])]
     finer = sorted(set(between) - set(stored["radii"]))
     if finer:
-        return f"radius {finer[0]:g} is new, below others"
+        return f"radius {finer[0]:g} would be new, below others"
     if _counts_by_radius(stored, now) != _counts_by_radius(now, stored):
         return "other counts certify; it is of another version"
     return ""
@@ -113,7 +122,7 @@ def _stored(store: Store, sigma: float, sha256: str) -> Mapping[str, Any]:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return f"{len(value)} up to {value[-1]:,} votes"
+        return f"{len(value)} looks up to {value[-1]:,} votes"
     return str(value)
 
 

@@ -86,11 +86,11 @@ def test_a_run_that_is_done_casts_no_vote(
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (("rule.kind=fixed",), "the rule is fixed"),
-        (("sampling.num_estimate=2000",), "looks was 7 up to 700 votes"),
-        (("sampling.failure_probability=0.01",), "failure_probability was 0.001"),
-        (("rule.radii=[0.1, 0.25]",), "radius 0.1 is new, below others"),
-        (("rule.preset=anytime",), "anytime was False"),
+        (("rule.kind=fixed",), "the rule is now fixed"),
+        (("sampling.num_estimate=2000",), "from 7 looks up to 700 votes to 21 looks"),
+        (("sampling.failure_probability=0.01",), "of an image would change from 0.001"),
+        (("rule.radii=[0.1, 0.25]",), "radius 0.1 would be new, below others"),
+        (("rule.preset=anytime",), "whether the preset is anytime would change"),
     ],
 )
 def test_votes_that_were_looked_at_are_not_read_by_another_rule(

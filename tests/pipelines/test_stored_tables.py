@@ -58,13 +58,25 @@ def test_fewer_radii_and_more_above_them_are_the_same_table(
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (("rule.radii=[0.1, 0.25, 0.5]",), "radius 0.1 is new, below others"),
-        (("sampling.num_estimate=2500",), "looks was"),
-        (("rule.preset=aggressive",), "looks was"),
-        (("rule.preset=anytime",), "anytime was False"),
-        (("rule.family_wise=true",), "failure_probability was 0.001, is 1e-05"),
-        (("sampling.failure_probability=0.002",), "failure_probability was 0.001"),
-        (("rule.kind=fixed",), "the rule is fixed"),
+        (("rule.radii=[0.1, 0.25, 0.5]",), "radius 0.1 would be new, below others"),
+        (
+            ("sampling.num_estimate=2500",),
+            "what sampling.num_estimate and rule.preset ask",
+        ),
+        (
+            ("rule.preset=aggressive",),
+            "what sampling.num_estimate and rule.preset ask",
+        ),
+        (("rule.preset=anytime",), "whether the preset is anytime would change"),
+        (
+            ("rule.family_wise=true",),
+            "would change from 0.001 to 1e-05",
+        ),
+        (
+            ("sampling.failure_probability=0.002",),
+            "of an image would change from 0.001",
+        ),
+        (("rule.kind=fixed",), "the rule is now fixed"),
     ],
 )
 def test_another_table_is_refused(

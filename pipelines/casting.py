@@ -104,7 +104,10 @@ def cast_all(job: Job, run: Run, wanted: Callable[[], Wanted | None]) -> Spent:
             )
         index.refresh()
     cast = index.num_votes(run.sampling.block) - first
-    return Spent(time.monotonic() - began, cast, flips) if cast else Spent()
+    if not cast:
+        logger.info("sigma %g: all votes are there.", run.sigma)
+        return Spent()
+    return Spent(time.monotonic() - began, cast, flips)
 
 
 def stages_of(job: Job, run: Run) -> Stages:

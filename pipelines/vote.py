@@ -1,6 +1,5 @@
 """Cast the votes of one sigma that OUT lacks, where their number is known."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,8 +11,6 @@ from pipelines.recipe import Run
 from pipelines.tally import Tally
 from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit
 from pipelines.work import waves_planned
-
-logger = logging.getLogger(__name__)
 
 
 def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
@@ -34,10 +31,7 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
         wave = _lacking(job, index, blocks).incomplete()
         return _wanted(job, run, blocks, wave) if wave.entries else None
 
-    spent = cast_all(job, run, wanted)
-    if not spent.votes:
-        logger.info("sigma %g: all votes are there.", run.sigma)
-    return spent
+    return cast_all(job, run, wanted)
 
 
 def _lacking(job: Job, index: LedgerIndex, blocks: Mapping[str, int]) -> Wave:

@@ -1,6 +1,5 @@
 """Cast the votes of one sigma until every image has stopped by itself."""
 
-import logging
 import pickle
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -25,8 +24,6 @@ from pipelines.rounds_tally import RoundsTally
 from pipelines.stored_tables import FACT, store_table
 from pipelines.work import Planning, Work, units_at_once
 
-logger = logging.getLogger(__name__)
-
 
 def vote_in_rounds(job: Job, reading: Reading) -> Spent:
     """Cast the votes of one sigma until every image has stopped by itself.
@@ -47,10 +44,7 @@ def vote_in_rounds(job: Job, reading: Reading) -> Spent:
         going = _going(job, reading)
         return _wanted(job, reading, going) if going else None
 
-    spent = cast_all(job, run, wanted)
-    if not spent.votes:
-        logger.info("sigma %g: all votes are there.", run.sigma)
-    return spent
+    return cast_all(job, run, wanted)
 
 
 def _going(job: Job, reading: Reading) -> set[str]:

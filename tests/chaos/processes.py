@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 MARK = "CHAOS_MARK"
 """Environment variable that all processes of a run inherit."""
 
@@ -50,6 +52,16 @@ def marked(mark: str) -> dict[int, str]:
         pid: command
         for pid, command in found.items()
         if not command.startswith(OF_THE_CLUSTER)
+    }
+
+
+def started_by(pid: int) -> dict[int, str]:
+    """Return the command lines of the living processes under one, by pid."""
+    below = {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    return {
+        process.pid: " ".join(process.info["cmdline"])
+        for process in psutil.process_iter(["cmdline"])
+        if process.pid in below and process.info["cmdline"]  # none: it has just ended
     }
 
 

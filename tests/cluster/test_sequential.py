@@ -4,13 +4,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
+from processes import kill, started_by
 
 from pipelines.rebuild import rebuild
 from pipelines.verify import verify
@@ -142,20 +142,14 @@ def start(certify_six: Certify, recipe_file: Path, runs: Path) -> Start:
     return begin
 
 
-def workers() -> Iterator[psutil.Process]:
-    for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [""])[0].startswith("ray::"):
-            yield process
-
-
 def test_a_killed_planner_goes_on_and_a_killed_driver_ends_in_the_same_bytes(
     certify_six: Certify, start: Start, undisturbed_rounds: Path, runs: Path
 ) -> None:
     out, driver = runs / "killed_rounds", start("killed_rounds")
-    told = {process: " ".join(process.cmdline()) for process in workers()}
-    (planner,) = [process for process in told if "ExpandRounds" in told[process]]
+    told = started_by(driver.pid)
+    (planner,) = [pid for pid in told if "ExpandRounds" in told[pid]]
 
-    planner.kill()
+    kill(planner)
     before = len(list(out.glob("votes/*/*.parquet")))
     wait_for_votes(out, before + 8)  # planned again, and going on
     driver.send_signal(signal.SIGKILL)

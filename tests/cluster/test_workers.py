@@ -1,13 +1,13 @@
+import os
 import time
 
-import psutil
 import ray
+from processes import started_by
 
 
 def num_workers() -> int:
     """Return how many workers Ray has started for this process."""
-    children = psutil.Process().children(recursive=True)
-    commands = [" ".join(process.cmdline()) for process in children]
+    commands = started_by(os.getpid()).values()
     return sum("ray::" in one or "default_worker.py" in one for one in commands)
 
 

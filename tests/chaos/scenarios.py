@@ -36,7 +36,7 @@ _LISTED = (
     Scenario(killed.actor_killed, in_suite=True),
     Scenario(killed.actor_killed, "staged"),
     Scenario(killed.writer_killed),
-    Scenario(killed.driver_killed, in_suite=True),
+    Scenario(killed.driver_killed),
     Scenario(killed.driver_killed, "staged"),
     Scenario(killed.driver_interrupted),
     Scenario(killed.driver_interrupted, "staged"),

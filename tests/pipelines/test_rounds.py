@@ -187,7 +187,10 @@ def test_the_tracker_hears_who_has_stopped(played: Play) -> None:
     assert blocks == len(asked_of(one))
 
 
-def test_a_tracker_that_forgot_everything_holds_nobody_up(played: Play) -> None:
+def test_a_tracker_that_forgot_everything_holds_nobody_up(
+    played: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rounds._LISTED_AFTER_SECONDS", 0.5)
     whole, forgetful = played("whole"), played("forgetful")
     whole.play()
     read, votes = [], forgetful.vote

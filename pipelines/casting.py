@@ -18,8 +18,7 @@ from pipelines.conditions import (
     unit_to_try_again,
 )
 from pipelines.failures import told_plainly
-from pipelines.identity import vote_identity
-from pipelines.ledger import precedence, vote_metadata
+from pipelines.ledger import precedence
 from pipelines.ledger_index import LedgerIndex
 from pipelines.plans import cast_votes, tracker, votes_again
 from pipelines.prepare import Job
@@ -28,6 +27,7 @@ from pipelines.recipe import Run
 from pipelines.rounds_tally import RoundsTally
 from pipelines.stall import STALL_SECONDS, Stall
 from pipelines.tally import Tally
+from pipelines.target import Target
 from pipelines.units import wave_of
 from pipelines.vote_rows import read_votes
 from pipelines.work import Planning, Work, waves_planned
@@ -67,8 +67,8 @@ class Wanted:
     tally: Callable[[Tell], Tally | RoundsTally]
     """Counts them as they come."""
 
-    facts: Mapping[str, str]
-    """Of every vote file, beside the usual ones."""
+    target: Target
+    """Commits them."""
 
 
 def cast_all(job: Job, run: Run, wanted: Callable[[], Wanted | None]) -> Spent:
@@ -142,8 +142,7 @@ def _cast(job: Job, run: Run, wanted: Wanted) -> float | None:
         plainly = partial(
             told_plainly, lambda: tell("news").in_flight, run.ray.no_progress_seconds
         )
-        facts = {**_metadata(job, run), **wanted.facts}
-        work = Work(run, wanted.limit, job.out, facts, tell, job.run_id)
+        work = Work(run, wanted.limit, job.out, wanted.target, tell, job.run_id)
         with plainly():
             flips = _flips(job, work, others, stages)
         watch = Watch(
@@ -166,11 +165,6 @@ def _has_room(job: Job, run: Run) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _metadata(job: Job, run: Run) -> dict[str, str]:
-    resolved = run.model_dump(mode="json")
-    return vote_metadata(vote_identity(run), resolved, job.recipe.name)
 
 
 def _flips(job: Job, work: Work, others: Sequence[str], stages: Stages) -> float | None:

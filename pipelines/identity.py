@@ -5,6 +5,7 @@ from typing import Any
 from ops import lattice, noise
 from ops.classify.timm import Timm
 from pipelines.canonical import Identity
+from pipelines.ledger import vote_metadata
 from pipelines.recipe import Run
 
 NOT_PART = ("path", "format", "recipe", "hub", "revision", "licence")
@@ -28,6 +29,16 @@ def vote_identity(run: Run) -> Identity:
         "local": run.local.model_dump(mode="json"),
         "precision": run.precision,
     }
+
+
+def vote_facts(run: Run, name: str) -> dict[str, str]:
+    """Return the facts that are written with every file of a run's votes.
+
+    Args:
+        run: with weights resolved.
+        name: of the recipe.
+    """
+    return vote_metadata(vote_identity(run), run.model_dump(mode="json"), name)
 
 
 def _classifier(run: Run) -> Identity:

@@ -76,20 +76,29 @@ def vote_metadata(
     }
 
 
-def commit(store: Store, votes: pa.Table, metadata: Mapping[str, str]) -> str:
+def commit(
+    store: Store,
+    votes: pa.Table,
+    metadata: Mapping[str, str],
+    *,
+    inside: str | None = None,
+    schema: pa.Schema = VOTES,
+) -> str:
     """Write blocks of votes once, under a name that follows from their keys.
 
     Args:
         store: of OUT.
-        votes: rows of :data:`VOTES`, all of one sigma.
+        votes: rows of ``schema``, all of one sigma.
         metadata: from :func:`vote_metadata`.
+        inside: folder of the ledger; ``None``: that of the sigma's votes.
+        schema: :data:`VOTES`, or that with more columns.
 
     Returns:
         The name. A second commit of the same keys changes nothing; if its votes are
         others, they are kept beside the first, which count, so that readers can tell.
     """
-    votes = votes.select(VOTES.names).cast(VOTES).sort_by(BY_KEY)
-    name = name_of(votes, metadata)
+    votes = votes.select(schema.names).cast(schema).sort_by(BY_KEY)
+    name = name_of(votes, metadata, inside)
     data = to_bytes(votes, metadata)
     if not store.write_once(name, data):
         _keep_if_other(store, name, votes, data)
@@ -114,26 +123,35 @@ def first_name(name: str) -> str:
     return f"{stem}.parquet" if other else name
 
 
-def name_of(votes: pa.Table, metadata: Mapping[str, str]) -> str:
+def name_of(
+    votes: pa.Table, metadata: Mapping[str, str], inside: str | None = None
+) -> str:
     """Return the name that follows from the keys of a unit's votes.
 
     Args:
         votes: rows of :data:`VOTES`, sorted :data:`BY_KEY`.
         metadata: from :func:`vote_metadata`.
+        inside: folder of the ledger; ``None``: that of the sigma's votes.
     """
+    inside = inside or folder(votes["sigma"][0].as_py())
     keys = votes.select(["image_key", "stream", "block"]).to_pylist()
     label = json.dumps([metadata["vote_identity"], keys], sort_keys=True)
     digest = hashlib.blake2b(label.encode(), digest_size=12).hexdigest()
-    return f"{folder(votes['sigma'][0].as_py())}/{digest}.parquet"
+    return f"{inside}/{digest}.parquet"
 
 
-def vote_files(store: Store, sigma: float) -> list[str]:
-    """Return the names of one sigma's vote files, in the order they count.
+def vote_files(store: Store, ledger: float | str) -> list[str]:
+    """Return the names of a ledger's vote files, in the order they count.
 
     Where several files hold a block, the first of them counts: merged files before
     others, then by name.
+
+    Args:
+        store: of OUT.
+        ledger: a sigma whose votes they are, or the folder they lie in.
     """
-    return sorted(parquet_files(store, folder(sigma)), key=precedence)
+    inside = ledger if isinstance(ledger, str) else folder(ledger)
+    return sorted(parquet_files(store, inside), key=precedence)
 
 
 def stored_sigmas(store: Store) -> list[float]:

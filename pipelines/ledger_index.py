@@ -45,8 +45,14 @@ class LedgerIndex:
     Reads every column but the counts, once; :meth:`refresh` reads only new files.
     """
 
-    def __init__(self, store: Store, sigma: float) -> None:
-        self._store, self._sigma = store, sigma
+    def __init__(self, store: Store, ledger: float | str) -> None:
+        """Read what there is.
+
+        Args:
+            store: of OUT.
+            ledger: a sigma, or the folder of another ledger.
+        """
+        self._store, self._ledger = store, ledger
         self._clear()
         self.refresh()
 
@@ -78,7 +84,7 @@ class LedgerIndex:
             ValueError: a file cannot be read.
         """
         for _ in range(_LISTINGS):
-            listed = vote_files(self._store, self._sigma)
+            listed = vote_files(self._store, self._ledger)
             merged = any(is_merged(name) for name in self._unknown(listed))
             if merged or not self._seen <= set(listed):
                 self._clear()

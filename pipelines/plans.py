@@ -72,7 +72,7 @@ def cast_votes(
         votes.write_datasink(
             VoteSink(
                 work.out,
-                work.metadata,
+                work.target,
                 work.attempts("commit"),
                 block=work.run.sampling.block,
                 min_rows=_rows_per_write(work.run, work.limit),

@@ -21,7 +21,7 @@ from ops.certify.rule import Rule
 from ops.classify.classifier import Classifier
 from ops.noise import NoiseKind
 from ops.purify.purifier import Purifier
-from ops.vote.local_smooth import Local
+from ops.vote.local_noise import Local
 from pipelines.data import Data
 from pipelines.part import Part
 from pipelines.recipe_file import Raw, for_sigma, read_recipe, recipe_name

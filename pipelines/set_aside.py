@@ -5,12 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from infra.object_store import open_store
-from ops.vote.streams import num_copies
 from pipelines.attempts import Attempts
-from pipelines.ledger import VOTES, commit
+from pipelines.target import Target
 from pipelines.units import Job, Unit
 
 logger = logging.getLogger(__name__)
@@ -30,7 +27,7 @@ class SetAside:
     """Copies in a block."""
 
     out: str
-    metadata: Mapping[str, str]
+    target: Target
     attempts: Attempts
 
     def blocks(self, rows: Sequence[Mapping[str, Any]], reason: str) -> None:
@@ -40,22 +37,13 @@ class SetAside:
             rows: the carried columns of each.
             reason: why.
         """
-        failed = [
-            {
-                **{name: row[name] for name in CARRIED},
-                "counts": [],
-                "invalid": num_copies(row["stream"], self.block),
-                "seconds": 0.0,
-                "failure": reason,
-                "conditions": "{}",
-            }
-            for row in rows
-        ]
-        votes = pa.Table.from_pylist(failed, VOTES)
-        name = commit(open_store(self.out), votes, self.metadata)
-        copies = sum(row["invalid"] for row in failed)
-        self.attempts.committed(name, blocks=len(votes), votes=copies)
-        self.attempts.meters.count("quarantined", len(votes))
+        carried = [{name: row[name] for name in CARRIED} for row in rows]
+        failed = self.target.failed(
+            [{**row, "failure": reason} for row in carried], self.block
+        )
+        done = self.target.commit(open_store(self.out), failed, self.block)
+        self.attempts.committed(done.name, blocks=done.blocks, votes=done.votes)
+        self.attempts.meters.count("quarantined", len(rows))
         logger.warning("set aside", extra={"image": rows[0]["image_key"]})
 
     def image(

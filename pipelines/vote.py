@@ -5,10 +5,12 @@ from dataclasses import replace
 from functools import partial
 
 from pipelines.casting import Spent, Wanted, cast_all, num_actors, stages_of
+from pipelines.identity import vote_facts
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import Job, continued_ledger
 from pipelines.recipe import Run
 from pipelines.tally import Tally
+from pipelines.target import VoteTarget
 from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit
 from pipelines.work import waves_planned
 
@@ -57,5 +59,5 @@ def _wanted(job: Job, run: Run, blocks: Mapping[str, int], wave: Wave) -> Wanted
         limit=limit,
         plannings=partial(waves_planned, waves=waves, stages=stages),
         tally=lambda _: Tally(job.store, reading, job.labels, index, blocks),
-        facts={},
+        target=VoteTarget(vote_facts(run, job.recipe.name)),
     )

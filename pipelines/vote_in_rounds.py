@@ -16,12 +16,14 @@ from pipelines.casting import (
 )
 from pipelines.certificates import INCOMPLETE
 from pipelines.certify_on_cluster import certified_on_cluster
+from pipelines.identity import vote_facts
 from pipelines.image_groups import image_groups
 from pipelines.prepare import Job, continued_ledger
 from pipelines.reading import Reading
 from pipelines.rounds import ExpandRounds, Rounds
 from pipelines.rounds_tally import RoundsTally
 from pipelines.stored_tables import FACT, store_table
+from pipelines.target import VoteTarget
 from pipelines.work import Planning, Work, units_at_once
 
 
@@ -75,7 +77,12 @@ def _wanted(job: Job, reading: Reading, going: Collection[str]) -> Wanted:
             votes_before=index.num_votes(block),
             images_before=len(job.entries) - len(going),
         ),
-        facts={FACT: str(reading.table_sha256)},
+        target=VoteTarget(
+            {
+                **vote_facts(run, job.recipe.name),
+                FACT: str(reading.table_sha256),
+            }
+        ),
     )
 
 

@@ -56,7 +56,11 @@ class Votes:
 
 
 def read_votes(
-    store: Store, names: Iterable[str], keys: Collection[str] | None = None
+    store: Store,
+    names: Iterable[str],
+    keys: Collection[str] | None = None,
+    *,
+    schema: pa.Schema = VOTES,
 ) -> Votes:
     """Read the votes that some files hold.
 
@@ -66,6 +70,7 @@ def read_votes(
         store: of OUT.
         names: of vote files, in the order they count.
         keys: of the images wanted; ``None`` for all.
+        schema: columns of the rows: :data:`VOTES`, or that with more.
 
     Returns:
         Each block once: of several, the one in the first file, a rule that does not
@@ -76,11 +81,11 @@ def read_votes(
         FileNotFoundError: a file is gone, and no other stands for it.
     """
     wanted = None if keys is None else sorted(keys)
-    read = partial(_read, store, wanted=wanted)
+    read = partial(_read, store, wanted=wanted, schema=schema)
     standing, gone = list(names), None
     for _ in range(_LISTINGS):
         try:
-            return _joined(list(in_order(read, standing, _READERS)))
+            return _joined(list(in_order(read, standing, _READERS)), schema)
         except FileNotFoundError as error:
             gone, standing = error, _standing_for(store, standing)
     raise FileNotFoundError(
@@ -144,7 +149,7 @@ def opened(store: Store, name: str) -> Iterator[tuple[ParquetFile, dict[str, str
 
 
 def _read(
-    store: Store, name: str, *, wanted: Sequence[str] | None
+    store: Store, name: str, *, wanted: Sequence[str] | None, schema: pa.Schema
 ) -> tuple[pa.Table, dict[str, str]]:
     """Return a file's rows of the images wanted, and its facts."""
     if is_merged(name):
@@ -156,7 +161,7 @@ def _read(
         keys = pa.array(wanted, pa.string())
         table = table.filter(pc.is_in(table["image_key"], keys))
     file_column = pa.array([name] * len(table), pa.string())
-    return table.select(VOTES.names).append_column("file", file_column), facts
+    return table.select(schema.names).append_column("file", file_column), facts
 
 
 def _groups_with(file: ParquetFile, wanted: Sequence[str] | None) -> list[int]:
@@ -175,8 +180,10 @@ def _may_hold(extremes: Statistics | None, wanted: Sequence[str]) -> bool:
     return bisect_left(wanted, extremes.min) < bisect_right(wanted, extremes.max)
 
 
-def _joined(parts: Sequence[tuple[pa.Table, dict[str, str]]]) -> Votes:
-    empty = VOTES.append(pa.field("file", pa.string())).empty_table()
+def _joined(
+    parts: Sequence[tuple[pa.Table, dict[str, str]]], schema: pa.Schema
+) -> Votes:
+    empty = schema.append(pa.field("file", pa.string())).empty_table()
     rows = pa.concat_tables([empty, *(table for table, _ in parts)])
     once, num_differing = _each_once(rows)
     return Votes(once, distinct(facts for _, facts in parts), num_differing)

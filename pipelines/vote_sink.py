@@ -1,6 +1,6 @@
 """Where a pipeline's votes go: into the ledger, one file per write; needs no torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ from ray.data.block import Block, BlockAccessor
 
 from infra.object_store import open_store
 from pipelines.attempts import Attempts
-from pipelines.ledger import commit, num_votes
+from pipelines.target import Target
 
 
 class VoteSink(Datasink[None]):
@@ -21,7 +21,7 @@ class VoteSink(Datasink[None]):
     def __init__(
         self,
         out: str,
-        metadata: Mapping[str, str],
+        target: Target,
         attempts: Attempts,
         *,
         block: int,
@@ -31,12 +31,12 @@ class VoteSink(Datasink[None]):
 
         Args:
             out: OUT.
-            metadata: of every file.
+            target: commits them.
             attempts: is told what is committed.
             block: copies in a block.
             min_rows: that are written together, so that a file holds a unit's votes.
         """
-        self._out, self._metadata, self._attempts = out, dict(metadata), attempts
+        self._out, self._target, self._attempts = out, target, attempts
         self._block, self._min_rows = block, min_rows
 
     @property
@@ -54,9 +54,8 @@ class VoteSink(Datasink[None]):
         tables = [unpacked(payload.as_py()) for payload in payloads]
         votes = pa.concat_tables(tables) if tables else []
         if len(votes):
-            name = commit(open_store(self._out), votes, self._metadata)
-            copies = num_votes(votes, self._block)
-            self._attempts.committed(name, blocks=len(votes), votes=copies)
+            done = self._target.commit(open_store(self._out), votes, self._block)
+            self._attempts.committed(done.name, blocks=done.blocks, votes=done.votes)
 
 
 def packed(votes: pa.Table) -> bytes:

@@ -10,6 +10,7 @@ from pipelines.allotment import Allotment
 from pipelines.attempts import Attempts, ToActor
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
+from pipelines.target import Target
 from pipelines.units import UNITS_PER_WAVE, Wave
 from pipelines.waves import ExpandWaves
 
@@ -27,7 +28,9 @@ class Work:
     """Votes in a unit at most."""
 
     out: str
-    metadata: Mapping[str, str]
+    target: Target
+    """Commits them."""
+
     tell: ToActor
     """Reaches the tracker."""
 
@@ -44,7 +47,7 @@ class Work:
             sigma=self.run.sigma,
             block=self.run.sampling.block,
             out=self.out,
-            metadata=self.metadata,
+            target=self.target,
             attempts=self.attempts(stage),
         )
 

@@ -36,6 +36,7 @@ from pipelines.decode import Decoded, DecodeUnits
 from pipelines.recipe import Run
 from pipelines.set_aside import SetAside
 from pipelines.stages import FusedStage
+from pipelines.target import VoteTarget
 from pipelines.unit_tracker import UnitTracker
 from pipelines.units import Job, Unit
 from pipelines.worker import WorkerSettings
@@ -66,7 +67,7 @@ def aside_of(run: Run) -> SetAside:
         sigma=run.sigma,
         block=run.sampling.block,
         out="",
-        metadata={},
+        target=VoteTarget({}),
         attempts=attempts,
     )
 

@@ -31,6 +31,7 @@ from pipelines.allotment import Allotment
 from pipelines.certify_sequential import sequential_columns
 from pipelines.plans import cast_votes, tracker
 from pipelines.reading import Reading
+from pipelines.target import VoteTarget
 from pipelines.vote_rows import read_all_votes
 from pipelines.work import Planning, Work
 
@@ -87,7 +88,7 @@ def cast(entries: list[Entry], out: Path, gpus: int, trace: Path, hands: int) ->
         stand_ins(DrawVotes, WaitPerVote),
         tracker(run, limit=limit, num_actors=gpus) as tell,
     ):
-        work = Work(run, limit, str(out), METADATA, tell, "waiting")
+        work = Work(run, limit, str(out), VoteTarget(METADATA), tell, "waiting")
         rows = [{"rounds": pickle.dumps(asked)}]
         began = time.time()
         expand = rounds.ExpandRounds(tell)

@@ -18,6 +18,7 @@ from pipelines import plans
 from pipelines import work as works
 from pipelines.allotment import Allotment
 from pipelines.plans import cast_votes, tracker
+from pipelines.target import VoteTarget
 from pipelines.units import UNITS_PER_WAVE, Wave, nothing_voted
 from pipelines.work import Work, waves_planned
 
@@ -101,6 +102,6 @@ def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) ->
         stand_ins(),
         tracker(whole, limit=LIMIT, num_actors=allotment.actors) as tell,
     ):
-        work = Work(whole, LIMIT, str(out), METADATA, tell, "waiting")
+        work = Work(whole, LIMIT, str(out), VoteTarget(METADATA), tell, "waiting")
         stages = {"fused": allotment}
         cast_votes(work, waves_planned(work, listed, stages), stages)

@@ -23,6 +23,7 @@ from pipelines.certify_sequential import sequential_columns
 from pipelines.plans import cast_votes, tracker
 from pipelines.reading import Reading
 from pipelines.rounds import ExpandRounds, Rounds
+from pipelines.target import VoteTarget
 from pipelines.vote_rows import read_all_votes
 from pipelines.work import Planning, Work
 
@@ -66,7 +67,7 @@ def test_images_just_below_a_radius_get_it_no_more_often_than_promised(
         stand_ins(DrawVotes, WaitPerVote),
         tracker(run, limit=10_000, num_actors=2) as tell,
     ):
-        work = Work(run, 10_000, str(tmp_path), METADATA, tell, "law")
+        work = Work(run, 10_000, str(tmp_path), VoteTarget(METADATA), tell, "law")
         planning = Planning([{"rounds": pickle.dumps(rounds)}], ExpandRounds(tell))
         cast_votes(work, [planning], STAGES)
 

@@ -7,7 +7,8 @@ from ops.classify.digits_cnn import DigitsCnn
 from ops.columns import Worker
 from ops.noise import gaussian, noise_key, random_words
 from ops.vote.add_noise import AddNoise
-from ops.vote.local_smooth import Local, LocalSmooth
+from ops.vote.local_noise import Local
+from ops.vote.local_smooth import LocalSmooth
 from ops.weights import WeightsRef
 
 pytestmark = [

@@ -17,7 +17,8 @@ from ops.purify.purify import Purify
 from ops.schedules import Schedule
 from ops.vote.add_noise import AddNoise
 from ops.vote.count_votes import CountVotes
-from ops.vote.local_smooth import Local, LocalSmooth
+from ops.vote.local_noise import Local
+from ops.vote.local_smooth import LocalSmooth
 from ops.weights import WeightsRef
 
 SIGMA, SEED, BLOCK = 0.5, 5, 30

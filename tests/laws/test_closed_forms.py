@@ -19,7 +19,8 @@ from ops.purify.purify import Purify
 from ops.schedules import Schedule, timestep_of
 from ops.vote.add_noise import AddNoise
 from ops.vote.count_votes import CountVotes
-from ops.vote.local_smooth import Local, LocalSmooth, smoothed_votes
+from ops.vote.local_noise import Local
+from ops.vote.local_smooth import LocalSmooth, smoothed_votes
 
 SHAPE = (1, 4, 4)
 SIGMA = 0.25

@@ -27,6 +27,7 @@ from pipelines.recipe import Recipe, Run, build_recipe
 from pipelines.recipe_file import apply_setting
 from pipelines.set_aside import SetAside
 from pipelines.stages import FusedStage
+from pipelines.target import VoteTarget
 from pipelines.unit_tracker import UnitTracker
 from pipelines.units import Wave, missing_jobs, plan_units
 from pipelines.worker import WorkerSettings
@@ -111,7 +112,7 @@ def set_aside(run: Run, out: Path, metadata: Mapping[str, str]) -> SetAside:
         sigma=run.sigma,
         block=run.sampling.block,
         out=str(out),
-        metadata=metadata,
+        target=VoteTarget(metadata),
         attempts=attempts,
     )
 

@@ -7,6 +7,7 @@ from pipelines.identity import vote_identity
 from pipelines.ledger import vote_metadata
 from pipelines.reading import reading_of
 from pipelines.recipe import Run
+from pipelines.target import VoteTarget
 from pipelines.units import Unit, missing_jobs, nothing_voted
 from pipelines.vote_rows import read_all_votes
 from pipelines.work import Work
@@ -24,7 +25,7 @@ def test_an_image_set_aside_fails_all_its_copies_at_the_sigma_of_its_run(
     def tell(method: str, *words: object) -> None:
         told.called.append((method, words[1:]))
 
-    work = Work(run, 0, str(tmp_path), facts, tell, "run")
+    work = Work(run, 0, str(tmp_path), VoteTarget(facts), tell, "run")
     work.aside("decode").image(unit, entry.key, "broken")
 
     rows = read_all_votes(open_store(tmp_path), 0.5).rows.to_pylist()

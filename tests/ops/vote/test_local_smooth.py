@@ -12,7 +12,8 @@ from ops.classify.digits_cnn import DigitsCnn
 from ops.columns import Worker
 from ops.noise import Distribution, gaussian, noise_key
 from ops.vote.count_votes import CountVotes
-from ops.vote.local_smooth import Local, LocalSmooth
+from ops.vote.local_noise import Local
+from ops.vote.local_smooth import LocalSmooth
 from ops.weights import WeightsRef
 
 CPU = torch.device("cpu")

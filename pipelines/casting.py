@@ -1,10 +1,15 @@
 """Casting what is wanted: with a tracker, watched, and begun anew where it is stuck."""
 
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported; its stubs name none.
+
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+
+import pyarrow.compute as pc
 
 from infra import cluster
 from infra.interrupt import Interrupted
@@ -18,15 +23,14 @@ from pipelines.conditions import (
     unit_to_try_again,
 )
 from pipelines.failures import told_plainly
+from pipelines.families import LEDGER
+from pipelines.index import Index
 from pipelines.ledger import precedence
-from pipelines.ledger_index import LedgerIndex
 from pipelines.plans import cast_votes, tracker, votes_again
 from pipelines.prepare import Job
-from pipelines.progress import Watch, watched
+from pipelines.progress import AnyTally, Watch, watched
 from pipelines.recipe import Run
-from pipelines.rounds_tally import RoundsTally
 from pipelines.stall import STALL_SECONDS, Stall
-from pipelines.tally import Tally
 from pipelines.target import Target
 from pipelines.units import wave_of
 from pipelines.vote_rows import read_votes
@@ -64,27 +68,33 @@ class Wanted:
     plannings: Callable[[Work], Sequence[Planning]]
     """Executions that cast them."""
 
-    tally: Callable[[Tell], Tally | RoundsTally]
+    tally: Callable[[Tell], AnyTally]
     """Counts them as they come."""
 
     target: Target
     """Commits them."""
 
+    plan: str | None = None
+    """Key of :data:`pipelines.plans.PLANS`; ``None``: the run's."""
 
-def cast_all(job: Job, run: Run, wanted: Callable[[], Wanted | None]) -> Spent:
+
+def cast_all(
+    job: Job, run: Run, wanted: Callable[[], Wanted | None], index: Index
+) -> Spent:
     """Cast votes until none is wanted any more.
 
     Args:
         job: images and OUT.
         run: one of the job's.
         wanted: says what OUT lacks, whenever it is asked; ``None`` for nothing.
+        index: of the votes that are there.
 
     Raises:
         ValueError: the cluster is too small for the plan, or OUT holds other votes.
         TimeoutError: nothing moved for too long.
         RuntimeError: votes are wanted, and casting them gives none.
     """
-    index, began = job.indexes[run.sigma], time.monotonic()
+    began = time.monotonic()
     first = index.num_votes(run.sampling.block)
     flips, had, interrupted = None, -1, False
     while missing := wanted():
@@ -94,7 +104,7 @@ def cast_all(job: Job, run: Run, wanted: Callable[[], Wanted | None]) -> Spent:
             )
         had, interrupted = index.num_rows, False
         try:
-            flips = _cast(job, run, missing)
+            flips = _cast(job, run, missing, index)
         except Interrupted:
             interrupted = True
             logger.warning(
@@ -132,9 +142,9 @@ def num_actors(stages: Stages) -> int:
     return max(stage.actors for stage in stages.values())
 
 
-def _cast(job: Job, run: Run, wanted: Wanted) -> float | None:
+def _cast(job: Job, run: Run, wanted: Wanted, index: Index) -> float | None:
     """Cast what is wanted; return the share of votes that flip, if measured."""
-    index, stages = job.indexes[run.sigma], wanted.stages
+    stages = wanted.stages
     use_gpu = any(stage.gpus for stage in stages.values())
     others = other_conditions(index, run, use_gpu=use_gpu)
     refuse_if_strict(others, run, job.out)
@@ -142,9 +152,10 @@ def _cast(job: Job, run: Run, wanted: Wanted) -> float | None:
         plainly = partial(
             told_plainly, lambda: tell("news").in_flight, run.ray.no_progress_seconds
         )
-        work = Work(run, wanted.limit, job.out, wanted.target, tell, job.run_id)
+        plan = wanted.plan or run.plan
+        work = Work(run, wanted.limit, job.out, wanted.target, tell, job.run_id, plan)
         with plainly():
-            flips = _flips(job, work, others, stages)
+            flips = _flips(job, work, others, stages, index) if others else None
         watch = Watch(
             run_id=job.run_id,
             store=job.store,
@@ -167,9 +178,11 @@ def _has_room(job: Job, run: Run) -> bool:
     return True
 
 
-def _flips(job: Job, work: Work, others: Sequence[str], stages: Stages) -> float | None:
+def _flips(
+    job: Job, work: Work, others: Sequence[str], stages: Stages, known: Index
+) -> float | None:
     """Measure how many votes flip, if OUT is about to mix conditions."""
-    index = job.indexes[work.run.sigma]
+    folder, index = known.one_with(others)
     unit = unit_to_try_again(job.store, index, others, job.entries)
     if unit is None:
         return None
@@ -182,12 +195,14 @@ def _flips(job: Job, work: Work, others: Sequence[str], stages: Stages) -> float
         work = replace(work, limit=limit, tell=tell)
         (planning,) = waves_planned(work, [wave_of(unit)], stages)
         again = votes_again(work, planning, stages)
+    if folder is not None:
+        again = again.filter(pc.equal(again[LEDGER], folder))
     flips = share_of_flips(stored, again)
     _tell_of_flips(work, index, again["conditions"][0].as_py(), flips)
     return flips
 
 
-def _tell_of_flips(work: Work, index: LedgerIndex, ours: str, flips: float) -> None:
+def _tell_of_flips(work: Work, index: Index, ours: str, flips: float) -> None:
     logger.warning(
         "sigma %g: %s mixes votes made under %s with %s; of the votes cast again, at "
         "least %.2g %% flip.",

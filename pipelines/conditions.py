@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from infra.object_store import Store
 from infra.sources.entry import Entry
+from pipelines.index import Index
 from pipelines.ledger import VOTES, precedence
 from pipelines.ledger_index import LedgerIndex
 from pipelines.recipe import Run
@@ -32,7 +33,7 @@ _MOST_READS = 50
 """Times votes are read at most in search of those blocks."""
 
 
-def other_conditions(index: LedgerIndex, run: Run, *, use_gpu: bool) -> list[str]:
+def other_conditions(index: Index, run: Run, *, use_gpu: bool) -> list[str]:
     """Return the conditions of stored votes that the run would not have now.
 
     Args:
@@ -49,7 +50,7 @@ def other_conditions(index: LedgerIndex, run: Run, *, use_gpu: bool) -> list[str
     return [c for c in stored_conditions(index) if differs(json.loads(c))]
 
 
-def stored_conditions(index: LedgerIndex) -> list[str]:
+def stored_conditions(index: Index) -> list[str]:
     """Return the different conditions of a sigma's votes, sorted."""
     return sorted(index.conditions)
 

@@ -126,6 +126,14 @@ class LedgerIndex:
         blocks = self.num_blocks().items()
         return sum(num * num_copies(stream, block) for stream, num in blocks)
 
+    def one_with(self, conditions: Sequence[str]) -> "tuple[None, LedgerIndex]":
+        """Return itself: there is but one ledger.
+
+        Args:
+            conditions: of votes that are asked for.
+        """
+        return None, self
+
     def keys_with(self, streams: Iterable[str]) -> list[str]:
         """Return the keys of the images that have votes in one of some streams."""
         voted = self._blocks.images_with(streams)

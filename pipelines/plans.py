@@ -21,6 +21,7 @@ from pipelines.stages import (
     SplitUnits,
     ops_of,
 )
+from pipelines.trace_stage import TraceStage
 from pipelines.unit_tracker import UnitTracker
 from pipelines.vote_sink import VoteSink, unpacked
 from pipelines.work import Planning, Work
@@ -107,12 +108,17 @@ def _voted(work: Work, planning: Planning, stages: Mapping[str, Allotment]) -> D
     units = listed.map_batches(
         planning.expand, batch_size=1, compute=TaskPoolStrategy(size=1), num_cpus=0
     )
-    return PLANS[work.run.plan](units.map_batches(decode, batch_size=1), work, stages)
+    return PLANS[work.plan](units.map_batches(decode, batch_size=1), work, stages)
 
 
 def _fused(units: Dataset, work: Work, stages: Mapping[str, Allotment]) -> Dataset:
     described = {"run": work.run, "aside": work.aside("fused")}
     return _actor_stage(units, FusedStage, stages["fused"], work.run, described)
+
+
+def _traced(units: Dataset, work: Work, stages: Mapping[str, Allotment]) -> Dataset:
+    described = {"run": work.run, "aside": work.aside("traced")}
+    return _actor_stage(units, TraceStage, stages["fused"], work.run, described)
 
 
 def _staged(units: Dataset, work: Work, stages: Mapping[str, Allotment]) -> Dataset:
@@ -136,7 +142,7 @@ def _actor_stage(
     return rows.map_batches(
         stage,
         fn_constructor_kwargs={**described, "settings": settings},
-        batch_size=1 if stage is FusedStage else _blocks_per_call(run),
+        batch_size=1 if issubclass(stage, FusedStage) else _blocks_per_call(run),
         compute=ActorPoolStrategy(size=allotment.actors),
         num_gpus=allotment.gpus or None,
         num_cpus=allotment.cpus,
@@ -168,4 +174,5 @@ def _blocks_that_wait(run: Run, limit: int) -> int:
 PLANS: Mapping[str, Callable[[Dataset, Work, Mapping[str, Allotment]], Dataset]] = {
     "fused": _fused,
     "staged": _staged,
+    "traced": _traced,
 }

@@ -31,6 +31,7 @@ from pipelines.recipe import Run
 from pipelines.rounds_tally import RoundsTally
 from pipelines.stall import Stall
 from pipelines.tally import Tally
+from pipelines.trace_tally import TraceTally
 from pipelines.unit_tracker import News
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ LINE_SECONDS = 60.0
 """Between log lines where there is no terminal."""
 
 
+AnyTally = Tally | RoundsTally | TraceTally
+
+
 @dataclass
 class Watch:
     """Looks at the tracker now and then, and tells what it sees."""
@@ -50,7 +54,7 @@ class Watch:
     store: Store
     run: Run
     num_images: int
-    tally: Tally | RoundsTally
+    tally: AnyTally
     tell: Tell
     stall: Stall
     news: News = field(default_factory=lambda: News((), (), 0, {}))
@@ -168,7 +172,7 @@ def _bar(watch: Watch, looks: Iterator[float]) -> None:
         BarColumn(),
         TextColumn("{task.fields[images]} images  {task.completed:,.0f} votes"),
         TextColumn("{task.fields[rate]:,.0f} votes/s"),
-        TextColumn("certified {task.fields[certified]:.1f} %"),
+        TextColumn("{task.fields[certified]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -184,8 +188,14 @@ def _fields(watch: Watch) -> dict[str, Any]:
         "sigma": watch.run.sigma,
         "images": f"{watch.tally.num_images}/{watch.num_images}",
         "rate": watch.tally.votes_per_second,
-        "certified": watch.tally.certified_percent,
+        "certified": _certified(watch.tally),
     }
+
+
+def _certified(tally: AnyTally) -> str:
+    """Return the certified accuracy so far as words, if it is known."""
+    share = tally.certified_percent
+    return "" if share is None else f"certified {share:.1f} %"
 
 
 def _lines(watch: Watch, looks: Iterator[float]) -> None:
@@ -201,8 +211,7 @@ def _log(watch: Watch) -> None:
     tally, rate = watch.tally, watch.tally.votes_per_second
     left = (tally.votes_wanted - tally.num_votes) / rate if rate else float("inf")
     logger.info(
-        "sigma %g: %d/%d images, %d/%d votes%s, %.0f votes/s, %.0f s left, "
-        "certified accuracy %.1f %%",
+        "sigma %g: %d/%d images, %d/%d votes%s, %.0f votes/s, %.0f s left. %s",
         watch.run.sigma,
         tally.num_images,
         watch.num_images,
@@ -211,6 +220,6 @@ def _log(watch: Watch) -> None:
         " at most" if tally.at_most else "",
         rate,
         left,
-        tally.certified_percent,
+        _certified(tally),
         extra={"run": watch.run_id},
     )

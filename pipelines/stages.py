@@ -4,7 +4,7 @@ import pickle
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -77,12 +77,18 @@ def vote_table(columns: Batch, seconds: float, conditions: str) -> pa.Table:
 class FusedStage:
     """All four ops in one actor: a decoded unit in, its counted blocks out."""
 
+    schema: ClassVar[pa.Schema] = VOTES
+    """Of the rows it makes."""
+
     def __init__(self, run: Run, settings: WorkerSettings, aside: SetAside) -> None:
         worker = settings.open()
         self._run, self._aside = run, aside
         self._device = worker.device
         self._conditions = settings.conditions()
-        self._functions = [op.open(worker) for op in ops_of(run)]
+        self._functions = [op.open(worker) for op in self._ops()]
+
+    def _ops(self) -> Sequence[Op]:
+        return ops_of(self._run)
 
     def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
         """Yield the votes of each unit as one row."""
@@ -102,11 +108,11 @@ class FusedStage:
             lambda keys: self._cast((_part_of(unit, keys), images, digests)),
             lambda condemned: self._aside.condemned(unit, condemned),
         )
-        return pa.concat_tables([VOTES.empty_table(), *tables])
+        return pa.concat_tables([self.schema.empty_table(), *tables])
 
     def _cast(self, decoded: Decoded) -> pa.Table:
         tables = [self._counted(columns) for columns in calls(decoded, self._run)]
-        return pa.concat_tables([VOTES.empty_table(), *tables])
+        return pa.concat_tables([self.schema.empty_table(), *tables])
 
     def _counted(self, columns: Batch) -> pa.Table:
         began = time.perf_counter()

@@ -33,7 +33,7 @@ def vote(job: Job, run: Run, blocks: Mapping[str, int]) -> Spent:
         wave = _lacking(job, index, blocks).incomplete()
         return _wanted(job, run, blocks, wave) if wave.entries else None
 
-    return cast_all(job, run, wanted)
+    return cast_all(job, run, wanted, index)
 
 
 def _lacking(job: Job, index: LedgerIndex, blocks: Mapping[str, int]) -> Wave:

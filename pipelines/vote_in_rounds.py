@@ -46,7 +46,7 @@ def vote_in_rounds(job: Job, reading: Reading) -> Spent:
         going = _going(job, reading)
         return _wanted(job, reading, going) if going else None
 
-    return cast_all(job, run, wanted)
+    return cast_all(job, run, wanted, job.indexes[run.sigma])
 
 
 def _going(job: Job, reading: Reading) -> set[str]:

@@ -37,6 +37,9 @@ class Work:
     run_id: str
     """In logs and metrics."""
 
+    plan: str
+    """Key of :data:`pipelines.plans.PLANS`."""
+
     def attempts(self, stage: str) -> Attempts:
         """Return a stage's side of the tracker."""
         return Attempts(self.tell, Meters(self.run_id, stage, self.run.sigma))

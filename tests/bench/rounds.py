@@ -88,7 +88,9 @@ def cast(entries: list[Entry], out: Path, gpus: int, trace: Path, hands: int) ->
         stand_ins(DrawVotes, WaitPerVote),
         tracker(run, limit=limit, num_actors=gpus) as tell,
     ):
-        work = Work(run, limit, str(out), VoteTarget(METADATA), tell, "waiting")
+        work = Work(
+            run, limit, str(out), VoteTarget(METADATA), tell, "waiting", run.plan
+        )
         rows = [{"rounds": pickle.dumps(asked)}]
         began = time.time()
         expand = rounds.ExpandRounds(tell)

@@ -102,6 +102,8 @@ def cast(listed: Sequence[Wave], out: Path, allotment: Allotment, **run: Any) ->
         stand_ins(),
         tracker(whole, limit=LIMIT, num_actors=allotment.actors) as tell,
     ):
-        work = Work(whole, LIMIT, str(out), VoteTarget(METADATA), tell, "waiting")
+        work = Work(
+            whole, LIMIT, str(out), VoteTarget(METADATA), tell, "waiting", whole.plan
+        )
         stages = {"fused": allotment}
         cast_votes(work, waves_planned(work, listed, stages), stages)

@@ -67,7 +67,9 @@ def test_images_just_below_a_radius_get_it_no_more_often_than_promised(
         stand_ins(DrawVotes, WaitPerVote),
         tracker(run, limit=10_000, num_actors=2) as tell,
     ):
-        work = Work(run, 10_000, str(tmp_path), VoteTarget(METADATA), tell, "law")
+        work = Work(
+            run, 10_000, str(tmp_path), VoteTarget(METADATA), tell, "law", run.plan
+        )
         planning = Planning([{"rounds": pickle.dumps(rounds)}], ExpandRounds(tell))
         cast_votes(work, [planning], STAGES)
 

@@ -25,7 +25,7 @@ def test_an_image_set_aside_fails_all_its_copies_at_the_sigma_of_its_run(
     def tell(method: str, *words: object) -> None:
         told.called.append((method, words[1:]))
 
-    work = Work(run, 0, str(tmp_path), VoteTarget(facts), tell, "run")
+    work = Work(run, 0, str(tmp_path), VoteTarget(facts), tell, "run", run.plan)
     work.aside("decode").image(unit, entry.key, "broken")
 
     rows = read_all_votes(open_store(tmp_path), 0.5).rows.to_pylist()

@@ -86,7 +86,7 @@ def start(address: str | None, *, num_cpus: int | None = None) -> bool:
         ) from error
     atexit.register(stop)
     end_on_sigterm()
-    _prepare_data()
+    prepare_data()
     return True
 
 
@@ -136,8 +136,8 @@ def _verbose() -> bool:
     return logger.isEnabledFor(logging.DEBUG)
 
 
-def _prepare_data() -> None:
-    """Set Ray Data up: no bars of its own, nothing dropped, hangs ended."""
+def prepare_data() -> None:
+    """Set Ray Data up in this process: no bars, nothing dropped, hangs ended."""
     from ray.data import DataContext
 
     context = DataContext.get_current()

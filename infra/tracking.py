@@ -96,6 +96,22 @@ class Tracker:
         }
         return self._start(f"sigma {sigma:g}", tags)
 
+    def start_trial(self, parent_id: str, name: str, *, out: str, number: int) -> str:
+        """Start or continue the run of one trial below its study's; returns its id.
+
+        Args:
+            parent_id: what ``start_parent`` returned.
+            name: what people see.
+            out: where the study writes.
+            number: of the trial.
+        """
+        tags = {
+            "mlflow.parentRunId": parent_id,
+            "diffsmooth.out": out,
+            "diffsmooth.trial": str(number),
+        }
+        return self._start(name, tags)
+
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Record a configuration, nested or flat.
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from infra.cluster import Capacity
+from pipelines.beside import ALONE, Beside
 from pipelines.preflight import refuse_hangs
 from pipelines.recipe import Run
 from pipelines.resources import StageResources
@@ -42,7 +43,10 @@ class Allotment:
 
 
 def allot(
-    run: Run, capacity: Capacity, image_shape: tuple[int, ...]
+    run: Run,
+    capacity: Capacity,
+    image_shape: tuple[int, ...],
+    beside: Beside = ALONE,
 ) -> dict[str, Allotment]:
     """Return what each stage of a run's plan gets, and refuse what would hang.
 
@@ -53,6 +57,7 @@ def allot(
         run: for its plan and what it asks for.
         capacity: of the connected cluster.
         image_shape: channel, height and width of the images after preprocessing.
+        beside: what shares the cluster.
 
     Raises:
         ValueError: the cluster has too few cores, accelerators or object store.
@@ -60,13 +65,15 @@ def allot(
     names = STAGES[run.plan]
     asked = {name: getattr(run.stages, name) for name in names}
     actors = {
-        name: asked[name].actors or _actors(name, run, capacity) for name in names
+        name: asked[name].actors
+        or max(1, _actors(name, run, capacity) // beside.executions)
+        for name in names
     }
-    share = _cpu_share(capacity, sum(actors.values()))
+    share = _cpu_share(capacity, sum(actors.values()), beside)
     stages = {
         name: _stage(name, asked[name], actors[name], share, capacity) for name in names
     }
-    refuse_hangs(stages, run, capacity, image_shape)
+    refuse_hangs(stages, run, capacity, image_shape, beside)
     return stages
 
 
@@ -85,9 +92,10 @@ def _spare_cpus(capacity: Capacity) -> float:
     return sum(max(0.0, math.floor(cpus) - 1) for cpus in capacity.node_cpus)
 
 
-def _cpu_share(capacity: Capacity, num_actors: int) -> float:
+def _cpu_share(capacity: Capacity, num_actors: int, beside: Beside) -> float:
     """Return the cores an actor asks for so that one stays free on every node."""
-    share = min(1.0, _spare_cpus(capacity) / num_actors)
+    spare = max(0.0, _spare_cpus(capacity) - beside.cpus)
+    share = min(1.0, spare / (num_actors * beside.executions))
     return math.floor(share * 10_000) / 10_000
 
 

@@ -130,7 +130,7 @@ def stages_of(job: Job, run: Run) -> Stages:
     Raises:
         ValueError: the cluster is too small.
     """
-    return allot(run, cluster.capacity(), job.image_shape)
+    return allot(run, cluster.capacity(), job.image_shape, job.beside)
 
 
 def num_actors(stages: Stages) -> int:

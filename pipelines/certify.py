@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pipelines.certify_on_cluster import certified_on_cluster
 from pipelines.conditions import refuse_mixture_if_strict
 from pipelines.curve import Curve
-from pipelines.prepare import Job, continued_ledger, prepare
-from pipelines.recipe import Run
+from pipelines.prepare import Job, continued_ledger, prepare_recipe
+from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.results import (
     curves_of,
     num_set_aside,
@@ -41,7 +41,23 @@ def certify(
         ValueError: the run was refused; the message says what to do.
         OSError: a file is not there, or OUT cannot be written.
     """
-    job = prepare(name, settings, out)
+    return certify_recipe(load_recipe(name, list(settings)), out)
+
+
+def certify_recipe(
+    recipe: Recipe, out: str | None = None
+) -> tuple[int, list[Curve], Job]:
+    """Do for a recipe that was read what :func:`certify` does.
+
+    Args:
+        recipe: as loaded.
+        out: local path or ``s3://`` URI; ``None``: ``runs/NAME``.
+
+    Raises:
+        ValueError: the run was refused; the message says what to do.
+        OSError: a file is not there, or OUT cannot be written.
+    """
+    job = prepare_recipe(recipe, out)
     with opened_log(job) as log:
         spent = [_voted(job, run) for run in job.recipe.runs]
         curves = _certified(job, [one.flips for one in spent])

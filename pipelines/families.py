@@ -15,10 +15,13 @@ from ops.vote.streams import num_copies
 from pipelines.ledger import VOTES, commit, num_votes
 from pipelines.target import Committed, failed_row
 
-TRACES = VOTES.append(pa.field("trace", pa.list_(pa.int32())))
+TRACES = VOTES.append(pa.field("trace", pa.list_(pa.int32()))).append(
+    pa.field("calls", pa.float64())
+)
 """A vote file in which ``trace`` holds the vote of each copy, -1 for no class: of all
 copies under one local noise, then of all under two, and so on; what is counted are the
-votes under all of them."""
+votes under all of them. ``calls`` are a block's calls of the classifier, with its
+share of what pads the last batch."""
 
 LEDGER = "ledger"
 """Column of rows on their way: folder of the ledger each belongs to."""
@@ -91,6 +94,7 @@ class TraceTarget:
             {
                 **failed_row(row, block),
                 "trace": [-1] * family.num * num_copies(row["stream"], block),
+                "calls": 0.0,
                 LEDGER: family.folder,
             }
             for row in rows

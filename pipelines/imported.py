@@ -63,3 +63,19 @@ def manifest_of(store: Store) -> dict:
     if not store.exists("manifest.json"):
         return {}
     return json_object(store, "manifest.json", _REMEDY)
+
+
+def refuse_imported(store: Store) -> None:
+    """Refuse to write votes beside an imported log.
+
+    Args:
+        store: of OUT.
+
+    Raises:
+        ValueError: OUT holds one.
+    """
+    if is_imported(store):
+        raise ValueError(
+            f"A run needs an OUT of its own; {store.url} has an imported log. "
+            f"Take another --out."
+        )

@@ -32,6 +32,9 @@ RunOut = Annotated[str, typer.Argument(metavar="OUT", help="OUT of a run.")]
 Recompute = Annotated[
     int, typer.Option("--recompute", metavar="N", help="Blocks to vote again.")
 ]
+Confirm = Annotated[
+    bool, typer.Option("--confirm", help="Certify the winner on held-out images, once.")
+]
 PilotImages = Annotated[
     int, typer.Option("--pilot", metavar="N", help="Images of a new pilot.")
 ]

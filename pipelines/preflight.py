@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from infra.cluster import Capacity
+from pipelines.beside import ALONE, Beside
 from pipelines.recipe import Run
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def refuse_hangs(
     run: Run,
     capacity: Capacity,
     image_shape: tuple[int, ...],
+    beside: Beside = ALONE,
 ) -> None:
     """Refuse a plan of which a part would wait for ever.
 
@@ -38,6 +40,7 @@ def refuse_hangs(
         run: for its plan and the size of its calls.
         capacity: of the cluster.
         image_shape: channel, height and width of the images.
+        beside: what shares the cluster.
 
     Raises:
         ValueError: an actor fits no node, the actors may leave no whole core on any
@@ -46,8 +49,8 @@ def refuse_hangs(
     """
     for name, stage in stages.items():
         _require_a_node(name, stage, capacity)
-    _require_a_free_core(stages, capacity)
-    _require_gpus(stages, capacity)
+    _require_a_free_core(stages, capacity, beside)
+    _require_gpus(stages, capacity, beside)
     _require_room(stages, run, capacity, image_shape)
 
 
@@ -105,10 +108,13 @@ def _require_a_node(name: str, stage: "Allotment", capacity: Capacity) -> None:
         )
 
 
-def _require_a_free_core(stages: "Mapping[str, Allotment]", capacity: Capacity) -> None:
-    taken = sum(stage.actors * stage.cpus for stage in stages.values())
+def _require_a_free_core(
+    stages: "Mapping[str, Allotment]", capacity: Capacity, beside: Beside
+) -> None:
+    each = sum(stage.actors * stage.cpus for stage in stages.values())
+    taken = each * beside.executions + beside.cpus
     whole = [cpus for cpus in capacity.node_cpus if cpus >= 1]
-    if any(stage.cpus % 1 for stage in stages.values()):
+    if beside.cpus % 1 or any(stage.cpus % 1 for stage in stages.values()):
         # To leave less than a core on every node, fractions take more than this.
         most = sum(cpus - 1 for cpus in whole) if whole else -1
     else:
@@ -116,20 +122,35 @@ def _require_a_free_core(stages: "Mapping[str, Allotment]", capacity: Capacity) 
     if taken > most + _ROUNDING:
         raise ValueError(
             f"The plan needs one whole core beside its actors, on some node however "
-            f"they are placed; they take {taken:g} of {capacity.cpus:g} cores on "
-            f"{len(capacity.node_cpus)} nodes. Lower stages.*.actors or "
-            f"stages.*.cpus, or add a node."
+            f"they are placed; {_who(beside)} take {taken:g} of {capacity.cpus:g} "
+            f"cores on {len(capacity.node_cpus)} nodes. Lower stages.*.actors or "
+            f"stages.*.cpus{_or_fewer(beside)}, or add a node."
         )
 
 
-def _require_gpus(stages: "Mapping[str, Allotment]", capacity: Capacity) -> None:
+def _who(beside: Beside) -> str:
+    if beside.executions == 1 and not beside.cpus:
+        return "they"
+    return f"{beside.executions} trials at once"
+
+
+def _or_fewer(beside: Beside) -> str:
+    return "" if beside.executions == 1 else ", or study.concurrent"
+
+
+def _require_gpus(
+    stages: "Mapping[str, Allotment]", capacity: Capacity, beside: Beside
+) -> None:
     asking = [stage for stage in stages.values() if stage.gpus > 0]
     # Surplus actors of an only stage may wait; those of one stage starve another.
-    gpus = sum(s.gpus * (1 if len(asking) == 1 else s.actors) for s in asking)
+    alone = len(asking) == 1 and beside.executions == 1
+    gpus = sum(s.gpus * (1 if alone else s.actors) for s in asking)
+    gpus *= beside.executions
     if gpus > capacity.gpus + _ROUNDING:
         raise ValueError(
             f"The plan needs {gpus:g} GPUs for its stages; the cluster has "
-            f"{capacity.gpus:g}. Lower stages.*.gpus or stages.*.actors, or add a node."
+            f"{capacity.gpus:g}. Lower stages.*.gpus or stages.*.actors"
+            f"{_or_fewer(beside)}, or add a node."
         )
 
 

@@ -14,9 +14,10 @@ from infra.sources.entry import Entry
 from infra.subsets import select, subset_digest
 from infra.tables import to_bytes
 from infra.tracking_address import resolve_uri
+from pipelines.beside import ALONE, Beside
 from pipelines.decode import entry_digests
 from pipelines.identity import vote_identity
-from pipelines.imported import is_imported
+from pipelines.imported import refuse_imported
 from pipelines.ledger import require_identity
 from pipelines.ledger_index import LedgerIndex
 from pipelines.reading import Reading, reading_of
@@ -57,6 +58,9 @@ class Job:
     image_shape: tuple[int, ...] = ()
     """Channel, height and width of the first image after preprocessing."""
 
+    beside: Beside = ALONE
+    """What else runs on the cluster at the same time."""
+
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     """Names this start of the run in logs and metrics."""
 
@@ -81,11 +85,24 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
         ValueError: anything that can be known now does not hold.
         OSError: a file is not there, or OUT cannot be written.
     """
-    recipe = load_recipe(name, list(settings))
+    return prepare_recipe(load_recipe(name, list(settings)), out)
+
+
+def prepare_recipe(recipe: Recipe, out: str | None) -> Job:
+    """Do for a recipe that was read what :func:`prepare` does.
+
+    Args:
+        recipe: as loaded.
+        out: where to write; ``None``: ``runs/NAME``.
+
+    Raises:
+        ValueError: anything that can be known now does not hold.
+        OSError: a file is not there, or OUT cannot be written.
+    """
     out = out or f"runs/{recipe.name}"
     store = open_store(out)
     store.require_writable()
-    _refuse_imported(store)
+    refuse_imported(store)
     store.sweep()
     first = recipe.runs[0]
     resolve_uri(first.tracking.uri, None)  # refuses what MLflow could not write to
@@ -110,7 +127,7 @@ def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
     readings = _readings(recipe, entries)
     job = Job(recipe, out, store, entries, digests, indexes, readings)
     _refuse_other_votes(job)
-    job = replace(job, image_shape=_try_first_image(recipe, entries))
+    job = replace(job, image_shape=try_first_image(recipe.runs, entries))
     cluster.start(first.ray.address)
     store.write("recipe.yaml", resolved_yaml(recipe).encode())
     store.write("images.parquet", images_table(job))
@@ -125,14 +142,6 @@ def _refuse_other_votes(job: Job) -> None:
     for run in job.recipe.runs:
         index = continued_ledger(job, run)
         require_same_table(job.store, index, job.readings[run.sigma])
-
-
-def _refuse_imported(store: Store) -> None:
-    if is_imported(store):
-        raise ValueError(
-            f"A run needs an OUT of its own; {store.url} has an imported log. "
-            f"Take another --out."
-        )
 
 
 def images_table(job: Job) -> bytes:
@@ -206,9 +215,17 @@ def require_known_labels(recipe: Recipe, entries: Sequence[Entry]) -> None:
                 )
 
 
-def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> tuple[int, ...]:
-    """Vote on one image in this process; return its channel, height and width."""
-    data = recipe.runs[0].data
+def try_first_image(runs: Sequence[Run], entries: Sequence[Entry]) -> tuple[int, ...]:
+    """Vote on one image in this process; return its channel, height and width.
+
+    Args:
+        runs: of one data set, with weights resolved.
+        entries: images asked for.
+
+    Raises:
+        ValueError: no image can be decoded, or weights do not fit.
+    """
+    data = runs[0].data
     for entry in entries:
         (content,) = data.source.read([entry])
         try:
@@ -216,7 +233,7 @@ def _try_first_image(recipe: Recipe, entries: Sequence[Entry]) -> tuple[int, ...
         except UnreadableImage as error:
             logger.warning("%s", error)
             continue
-        for run in recipe.runs:
+        for run in runs:
             try_out(run, image, entry.key)
         return image.shape
     raise ValueError(

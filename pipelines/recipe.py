@@ -169,6 +169,11 @@ def build_recipe(raw: Raw, name: str) -> Recipe:
     Raises:
         ValueError: anything in it does not hold; the message names the field.
     """
+    if "study" in raw:
+        raise ValueError(
+            f"A run needs a recipe of one setting for each sigma; {name} has study, "
+            f"which searches for one. Run diffsmooth tune {name}."
+        )
     sigmas = _sigmas(raw, name)
     runs = tuple(
         validated(Run, {**for_sigma(raw, sigma), "sigma": sigma}, name)

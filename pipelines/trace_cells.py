@@ -4,6 +4,7 @@
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,55 +17,78 @@ from pipelines.families import TRACES, Family
 from pipelines.ledger import COUNT, VOTES, precedence
 from pipelines.reading import Reading
 from pipelines.trace_ledger import TraceLedger
-from pipelines.trace_plan import families_of
 from pipelines.vote_rows import read_votes
 
 _IMAGES_AT_ONCE = 500
 _KEY = ["image_key", "stream", "block"]
 
 
+@dataclass(frozen=True)
+class Held:
+    """Where the votes of a run lie among the traces."""
+
+    family: Family
+    """What the run reads."""
+
+    files: tuple[tuple[int, tuple[str, ...]], ...]
+    """Names of files by the local noises that are traced in them, fewest first."""
+
+
+def held(ledger: TraceLedger, family: Family, keys: Sequence[str]) -> Held:
+    """Return where the votes of a run lie.
+
+    Args:
+        ledger: of the run's family, among others.
+        family: what the run reads.
+        keys: of the images wanted.
+    """
+    found = []
+    for num, index in ledger.holding(family):
+        names = {name for own in index.files_of(keys) for name in own}
+        found.append((num, tuple(sorted(names, key=precedence))))
+    return Held(family, tuple(found))
+
+
 def certify_traced(
-    store: Store, reading: Reading, name: str, labels: Mapping[str, int]
+    store: Store, reading: Reading, where: Held, labels: Mapping[str, int]
 ) -> pa.Table:
     """Return the certificates of a run whose votes were traced.
 
     Args:
         store: of OUT.
         reading: of the run.
-        name: of the recipe.
+        where: its votes lie.
         labels: true class by image key, for the images wanted.
 
     Returns:
         Rows of :data:`pipelines.certificates.CERTIFICATES`, sorted by image key: those
         of a run that cast these votes alone, row for row.
     """
-    ledger = TraceLedger(store, families_of([reading], name))
     keys = sorted(labels)
     parts = []
     for start in range(0, len(keys), _IMAGES_AT_ONCE):
         own = keys[start : start + _IMAGES_AT_ONCE]
-        votes = traced_votes_of(store, ledger, reading, own)
+        votes = votes_held(store, reading, where, own)
         parts.append(certify_votes(votes, {key: labels[key] for key in own}, reading))
     return pa.concat_tables([CERTIFICATES.empty_table(), *parts])
 
 
-def traced_votes_of(
-    store: Store, ledger: TraceLedger, reading: Reading, keys: Sequence[str]
+def votes_held(
+    store: Store, reading: Reading, where: Held, keys: Sequence[str]
 ) -> pa.Table:
     """Return the votes of a run as rows of its own ledger, each block once.
 
     Args:
         store: of OUT.
-        ledger: of the run's family alone.
         reading: of the run.
+        where: its votes lie.
         keys: of the images wanted, sorted.
     """
-    (family,) = ledger.families
-    size, num_classes = reading.run.sampling.block, reading.run.classifier.num_classes
+    run, num = reading.run, where.family.num
     parts = [
-        _counted(rows, family.num, num, num_classes)
-        for num, found in _rows(store, ledger, family, keys)
-        for rows in _alike(found, size)
+        _counted(rows, num, traced, run.classifier.num_classes)
+        for traced, names in where.files
+        for rows in _alike(_rows(store, where.family, names, keys), run.sampling.block)
     ]
     votes = pa.concat_tables([VOTES.empty_table(), *parts])
     order = pa.array(range(len(votes)))
@@ -74,16 +98,13 @@ def traced_votes_of(
 
 
 def _rows(
-    store: Store, ledger: TraceLedger, family: Family, keys: Sequence[str]
-) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the family's rows in each ledger, with its number of local noises."""
-    for num, index in ledger.holding(family):
-        held = {name for own in index.files_of(keys) for name in own}
-        names = sorted(held, key=precedence)
-        rows = read_votes(store, names, keys, schema=TRACES).rows
-        columns = (rows[name].to_pylist() for name in ("stream", "block"))
-        own = [family.wants(*pair) for pair in zip(*columns, strict=True)]
-        yield num, rows.filter(pa.array(own, pa.bool_()))
+    store: Store, family: Family, names: Sequence[str], keys: Sequence[str]
+) -> pa.Table:
+    """Return a family's own rows of some files."""
+    rows = read_votes(store, names, keys, schema=TRACES).rows
+    columns = (rows[name].to_pylist() for name in ("stream", "block"))
+    own = [family.wants(*pair) for pair in zip(*columns, strict=True)]
+    return rows.filter(pa.array(own, pa.bool_()))
 
 
 def _alike(rows: pa.Table, block: int) -> Iterator[pa.Table]:

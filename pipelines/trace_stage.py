@@ -64,6 +64,7 @@ class TraceStage(FusedStage):
             {
                 **{name: _plain(columns[name][row]) for name in CARRIED},
                 **_votes(votes.cpu(), num_classes),
+                "calls": columns["calls"][row][family],
                 LEDGER: self._families[family].folder,
                 "conditions": self._conditions,
             }

@@ -1,6 +1,5 @@
 """Cast the votes of one sigma for many local smoothings, where OUT lacks them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -8,34 +7,33 @@ from infra.sources.entry import Entry
 from pipelines.casting import Spent, Wanted, cast_all, num_actors, stages_of
 from pipelines.families import TraceTarget
 from pipelines.prepare import Job
-from pipelines.reading import Reading
+from pipelines.recipe import Run
 from pipelines.trace_ledger import TraceLedger
-from pipelines.trace_plan import families_of
 from pipelines.trace_tally import TraceTally
 from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit
 from pipelines.work import waves_planned
 
 
-def trace(job: Job, readings: Sequence[Reading]) -> Spent:
-    """Cast the votes that some runs need and OUT does not hold, in one pass.
+def trace(job: Job, run: Run, ledger: TraceLedger) -> Spent:
+    """Cast the votes that some families want and OUT does not hold, in one pass.
 
     Args:
         job: images and OUT.
-        readings: of runs of one sigma and one plan, fused, that differ in ``local``, N
-            and rule alone, with their weights resolved.
+        run: of one sigma, under the fused plan, with weights resolved; the families
+            differ from it in ``local`` and in their blocks alone.
+        ledger: of the families.
 
     Raises:
         ValueError: the cluster is too small, or an image has changed.
         TimeoutError: nothing moved for too long.
     """
-    run = readings[0].run
-    ledger = TraceLedger(job.store, families_of(readings, job.recipe.name))
+    ledger.refresh()
     ledger.require_same_images(job.digests, job.out)
     keys = [entry.key for entry in job.entries]
 
     def wanted() -> Wanted | None:
         lacking = ledger.lacking(keys)
-        return None if lacking is None else _wanted(job, readings[0], lacking)
+        return None if lacking is None else _wanted(job, run, lacking)
 
     return cast_all(job, run, wanted, ledger)
 
@@ -44,8 +42,8 @@ def _entry(job: Job, entry: Entry) -> Entry:
     return replace(entry, sha256=job.digests[entry.key])
 
 
-def _wanted(job: Job, reading: Reading, lacking: TraceLedger) -> Wanted:
-    run, stages = reading.run, stages_of(job, reading.run)
+def _wanted(job: Job, run: Run, lacking: TraceLedger) -> Wanted:
+    stages = stages_of(job, run)
     entries = tuple(_entry(job, entry) for entry in job.entries)
     present = lacking.present([entry.key for entry in entries])
     wave = Wave(entries, present).incomplete()

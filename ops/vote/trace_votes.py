@@ -33,7 +33,7 @@ class TraceVotes(BaseModel):
         *("purified", "image_key", "stream", "block"),
         "wanted",
     )
-    writes: ClassVar[Columns] = ("traces",)
+    writes: ClassVar[Columns] = ("traces", "calls")
 
     classifier: Classifier
     """Image to class scores."""
@@ -50,8 +50,9 @@ class TraceVotes(BaseModel):
     def open(self, worker: Worker) -> Callable[[Batch], Batch]:
         """Load the classifier and return the function.
 
-        It reads ``wanted``, bool ``row local``, and writes ``traces``: for each row,
-        by index of the local noise, int64 ``num copy``, where it is wanted.
+        It reads ``wanted``, bool ``row local``, and writes for each row, by index of
+        the local noise, where it is wanted: ``traces``, int64 ``num copy``, and
+        ``calls``, the classifier's, with the row's share of what pads the last batch.
         """
         classify = self.classifier.open(worker)
         sources = [
@@ -61,14 +62,16 @@ class TraceVotes(BaseModel):
 
         def trace(batch: Batch) -> Batch:
             traces: list[dict[int, torch.Tensor]] = [{} for _ in batch["block"]]
+            calls: list[dict[int, float]] = [{} for _ in batch["block"]]
             for number, noise_of in enumerate(sources):
                 rows = [r for r, own in enumerate(batch["wanted"]) if own[number]]
                 if not rows:
                     continue
                 part = {name: [batch[name][r] for r in rows] for name in _IDENTITY}
                 purified = batch["purified"][rows]
+                counting = _Counting(classify, worker.batch)
                 votes = traced_votes(
-                    lambda image: in_batches(classify, image, worker.batch),
+                    counting,
                     purified.flatten(0, 1),
                     noise_of(part, purified),
                     num_local=self.locals[number].num,
@@ -76,12 +79,26 @@ class TraceVotes(BaseModel):
                 by_row = votes.view(len(votes), len(rows), -1).unbind(dim=1)
                 for row, own in zip(rows, by_row, strict=True):
                     traces[row][number] = own
-            return {"traces": traces}
+                    calls[row][number] = counting.num_calls / len(rows)
+            return {"traces": traces, "calls": calls}
 
         return trace
 
 
 _IDENTITY = ("image_key", "stream", "block")
+
+
+class _Counting:
+    """A network in calls of one shape, which counts the copies it is called on."""
+
+    def __init__(
+        self, network: Callable[[torch.Tensor], torch.Tensor], batch: int
+    ) -> None:
+        self._network, self._batch, self.num_calls = network, batch, 0
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        self.num_calls += -(-len(image) // self._batch) * self._batch
+        return in_batches(self._network, image, self._batch)
 
 
 def traced_votes(

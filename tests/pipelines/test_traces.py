@@ -1,6 +1,6 @@
 """Whatever is read off traces is what a run of its own would have written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipelines.certificates import certify_votes
 from pipelines.ledger import VOTES
 from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Recipe, Run
-from pipelines.trace_cells import certify_traced, traced_votes_of
+from pipelines.trace_cells import Held, certify_traced, held, votes_held
 from pipelines.trace_ledger import TraceLedger
 from pipelines.trace_plan import families_of
 from pipelines.vote_rows import read_all_votes
@@ -43,9 +43,13 @@ def labels_of(rows: pa.Table) -> dict[str, int]:
     return dict(zip(*pairs, strict=True))
 
 
-def traced(store: Store, reading: Reading, keys: list[str]) -> pa.Table:
-    ledger = TraceLedger(store, families_of([reading], NAME))
-    return traced_votes_of(store, ledger, reading, keys)
+def where(store: Store, reading: Reading, keys: Iterable[str]) -> Held:
+    (family,) = families_of([reading], NAME)
+    return held(TraceLedger(store, [family]), family, list(keys))
+
+
+def certified(store: Store, reading: Reading, labels: dict[str, int]) -> pa.Table:
+    return certify_traced(store, reading, where(store, reading, labels), labels)
 
 
 def votes_of(rows: pa.Table) -> pa.Table:
@@ -69,10 +73,11 @@ def test_each_cell_has_the_votes_and_certificates_of_a_run_of_its_own(
         alone = read_all_votes(open_store(tmp_path / name), run.sigma).rows
         labels, reading = labels_of(alone), reading_of(run, 3)
         store = open_store(together)
-        found = traced(store, reading, sorted(labels))
+        keys = sorted(labels)
+        found = votes_held(store, reading, where(store, reading, keys), keys)
 
         assert votes_of(found).equals(votes_of(alone)), name
-        certificates = certify_traced(store, reading, NAME, labels)
+        certificates = certified(store, reading, labels)
         assert certificates.equals(certify_votes(alone, labels, reading))
         seen.add(str(certificates["counts"].to_pylist()))
     assert len(seen) == len(cells)
@@ -118,8 +123,7 @@ def test_a_pass_that_was_broken_off_goes_on(
     for run in runs:
         reading, labels = reading_of(run, 3), {f"digits_{i:04}": 0 for i in range(3)}
         one, other = (
-            certify_traced(open_store(out), reading, NAME, labels)
-            for out in (whole, broken)
+            certified(open_store(out), reading, labels) for out in (whole, broken)
         )
         assert one.equals(other)
 
@@ -144,7 +148,7 @@ def test_an_image_that_cannot_be_read_has_failed_in_every_cell(
         cast(run, tmp_path / str(run.local.num))
         alone = read_all_votes(open_store(tmp_path / str(run.local.num)), run.sigma)
         labels, reading = labels_of(alone.rows), reading_of(run, 4)
-        found = certify_traced(open_store(together), reading, NAME, labels)
+        found = certified(open_store(together), reading, labels)
 
         assert found.equals(certify_votes(alone.rows, labels, reading))
         assert any("decode" in reason for reason in found["reason"].to_pylist())

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.recipe_file import packaged_recipes
 
-OF_RECIPES = {"certify", "predict", "train", "doctor", "plan"}
+OF_RECIPES = {"certify", "predict", "train", "doctor", "plan", "tune"}
 VERBS = OF_RECIPES | {
     *("report", "inspect", "convert", "ingest", "import"),
     *("status", "compact", "verify"),

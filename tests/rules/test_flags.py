@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import app
+from tune.cli import app
 
 FLAGS = {
     "certify": ["--out", "--set", "-v"],
@@ -20,6 +20,7 @@ FLAGS = {
     "status": ["-v"],
     "compact": ["-v"],
     "verify": ["--recompute", "-v"],
+    "tune": ["--confirm", "--out", "--set", "-v"],
 }
 
 

@@ -1,0 +1,138 @@
+"""A study in MLflow: a parent, a child per trial, logged from the driver."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from infra.provenance import provenance
+from infra.tracking import Metric, Tracker, open_tracker
+from infra.tracking_address import resolve_artifacts, resolve_uri
+from infra.tracking_client import answering
+from pipelines.canonical import digest
+from pipelines.curve import metrics
+from tune.prepare import StudyJob
+from tune.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyLog:
+    """The MLflow runs of one study, started or continued."""
+
+    study_job: StudyJob
+    tracker: Tracker
+    parent: str
+
+    def log_trial(self, trial: Trial) -> None:
+        """Log one trial that has ended.
+
+        Args:
+            trial: with its certificates.
+        """
+        job, setting = self.study_job.job, trial.setting
+        child = self.tracker.start_trial(
+            self.parent, _name(trial), out=job.out, number=trial.number
+        )
+        params = {
+            "trial": trial.number,
+            "variant": trial.baseline or setting.variant,
+            "sigma": setting.sigma,
+            "local.sigma": setting.local_sigma,
+            "local.num": setting.num_local,
+            "sampling.num_estimate": setting.num_estimate,
+            **setting.others,
+        }
+        self.tracker.log_params(child, {k: v for k, v in params.items() if v != ""})
+        values = _values(trial)
+        self.tracker.log_metrics(child, [Metric(k, v) for k, v in values.items()])
+        tags = {"diffsmooth.status": trial.status}
+        if trial.reason:
+            tags["diffsmooth.reason"] = trial.reason
+        self.tracker.set_tags(child, tags)
+        self.tracker.finish(child, succeeded=trial.status != "failed")
+
+    def finish(self, files: Mapping[str, bytes]) -> None:
+        """Keep the report with the study, and end its run.
+
+        Args:
+            files: by name.
+        """
+        for name, content in files.items():
+            self.tracker.log_bytes(self.parent, f"report/{name}", content)
+        self.tracker.finish(self.parent, succeeded=True)
+
+    def fail(self) -> None:
+        """End the parent run as failed; what went wrong matters more than this."""
+        try:
+            with answering("MLflow"):
+                self.tracker.finish(self.parent, succeeded=False)
+        except ConnectionError as error:
+            logger.warning("The study stays open in MLflow. %s", error)
+
+
+def _name(trial: Trial) -> str:
+    setting = trial.setting
+    if trial.baseline is None:
+        return setting.name
+    return f"{trial.baseline}, {setting.name}"
+
+
+def _values(trial: Trial) -> dict[str, float]:
+    found = {"cost": trial.cost}
+    if trial.score is not None:
+        score = trial.score
+        found |= {
+            "objective": score.value,
+            "objective_low": score.low,
+            "objective_high": score.high,
+        }
+    if trial.curve is not None:
+        found |= {"images": trial.curve.num_images, **metrics(trial.curve)}
+    return found
+
+
+@contextmanager
+def opened_study_log(study_job: StudyJob) -> Iterator[StudyLog]:
+    """Start or continue the MLflow runs of a study, which fail if the body does.
+
+    Args:
+        study_job: whose recipe says where to log.
+
+    Yields:
+        The log.
+
+    Raises:
+        ConnectionError: MLflow does not answer.
+    """
+    job = study_job.job
+    folder = job.store.local_path
+    run = job.recipe.runs[0]
+    uri = resolve_uri(run.tracking.uri, None if folder is None else folder.parent)
+    with answering(uri):
+        log = _open(study_job, uri)
+        finished = False
+        try:
+            yield log
+            finished = True
+        finally:
+            if not finished:
+                log.fail()
+
+
+def _open(study_job: StudyJob, uri: str) -> StudyLog:
+    job, study = study_job.job, study_job.chosen.study
+    tracker = open_tracker(
+        uri,
+        experiment=f"diffsmooth {job.recipe.name}",
+        artifact_root=resolve_artifacts(uri, job.store.url),
+    )
+    identity = digest(study_job.identity)
+    name = f"study {job.recipe.name}"
+    parent = tracker.start_parent(name, out=job.out, vote_identity=identity)
+    tracker.log_params(parent, {"study": study.model_dump(mode="json"), "out": job.out})
+    source = provenance()["source"] or {}
+    tracker.set_tags(parent, {f"git.{k}": str(v) for k, v in source.items()})
+    tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))
+    return StudyLog(study_job, tracker, parent)

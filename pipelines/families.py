@@ -1,4 +1,4 @@
-"""Traces in OUT: a ledger for each local noise and its largest number of draws."""
+"""Traces in OUT: a ledger for each classifier, local noise and number of draws."""
 
 # pyright: reportAttributeAccessIssue=false
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
@@ -42,6 +42,9 @@ class Family:
 
     local: Mapping[str, Any]
     """The local noises, as a recipe has them."""
+
+    classifier: Mapping[str, Any]
+    """That votes, as a recipe has it, with weights resolved."""
 
     blocks: Mapping[str, Range]
     """By stream."""

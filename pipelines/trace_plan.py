@@ -1,8 +1,8 @@
-"""Which traces some runs need that differ in their local noises and numbers alone."""
+"""Which traces some runs need that vote on the same purified copies."""
 
 from collections.abc import Mapping, Sequence
 
-from pipelines.canonical import canonical, digest
+from pipelines.canonical import digest
 from pipelines.families import Family, Range
 from pipelines.identity import vote_facts, vote_identity
 from pipelines.reading import Reading
@@ -20,23 +20,25 @@ def families_of(readings: Sequence[Reading], name: str) -> list[Family]:
     of runs that cost the same, those with more local noises have fewer copies.
 
     Args:
-        readings: of runs of one sigma that differ in ``local``, N and rule alone.
+        readings: of runs of one sigma that differ in ``classifier``, ``local``, N and
+            rule alone.
         name: of the recipe, for the facts of files.
 
     Returns:
-        Families of which no two want the same block under the same local noises.
+        Families of which no two want the same block for the same classifier and local
+        noises.
     """
-    by_noise: dict[str, dict[int, Reading]] = {}
+    runs: dict[str, dict[int, Run]] = {}
     blocks: dict[str, dict[int, Blocks]] = {}
     for reading in readings:
-        local = reading.run.local
-        noise = canonical(local.model_dump(mode="json", exclude={"num"}))
-        by_noise.setdefault(noise, {}).setdefault(local.num, reading)
-        own = blocks.setdefault(noise, {})
-        own[local.num] = _larger(own.get(local.num, {}), reading.blocks)
+        run, num = reading.run, reading.run.local.num
+        above = above_of(run)
+        runs.setdefault(above, {}).setdefault(num, run)
+        own = blocks.setdefault(above, {})
+        own[num] = _larger(own.get(num, {}), reading.blocks)
     return [
-        _family(by_noise[noise][num].run, ranges, name)
-        for noise, own in blocks.items()
+        _family(runs[above][num], folder_of(above, num), ranges, name)
+        for above, own in blocks.items()
         for num, ranges in _levels(own).items()
     ]
 
@@ -59,17 +61,18 @@ def _levels(blocks: Mapping[int, Blocks]) -> dict[int, dict[str, Range]]:
     return levels
 
 
-def _family(run: Run, ranges: Mapping[str, Range], name: str) -> Family:
+def _family(run: Run, folder: str, ranges: Mapping[str, Range], name: str) -> Family:
     return Family(
-        folder=trace_folder(run),
+        folder=folder,
         local=run.local.model_dump(mode="json"),
+        classifier=run.classifier.model_dump(mode="json"),
         blocks=ranges,
         facts=vote_facts(run, name),
     )
 
 
-def trace_folder(run: Run) -> str:
-    """Return the folder of the traces that hold a run's votes, if no larger ones do.
+def above_of(run: Run) -> str:
+    """Return the folder of the traces of a run, of all numbers of local noises.
 
     Args:
         run: with weights resolved.
@@ -77,4 +80,4 @@ def trace_folder(run: Run) -> str:
     identity = vote_identity(run)
     local = {k: v for k, v in identity["local"].items() if k != "num"}
     short = digest({**identity, "local": local})[:16]
-    return folder_of(f"traces/sigma_{run.sigma:g}/{short}", run.local.num)
+    return f"traces/sigma_{run.sigma:g}/{short}"

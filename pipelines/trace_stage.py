@@ -12,8 +12,7 @@ from ops.columns import Batch, Op
 from ops.purify.purify import Purify
 from ops.vote.add_noise import AddNoise
 from ops.vote.count_votes import count_votes
-from ops.vote.local_noise import Local
-from ops.vote.trace_votes import TraceVotes
+from ops.vote.trace_votes import Head, TraceVotes
 from pipelines.families import LEDGER, ON_THEIR_WAY, Family, TraceTarget
 from pipelines.recipe import Run
 from pipelines.set_aside import CARRIED, SetAside
@@ -28,15 +27,15 @@ def trace_ops(
     """Return the ops of a pass that traces, in the order a copy meets them.
 
     Args:
-        run: for all but the local noises.
+        run: for all but classifiers and local noises.
         families: whose votes are traced.
     """
     add_noise, purify, *_ = ops_of(run)
-    locals_ = tuple(Local.model_validate(family.local) for family in families)
-    trace = TraceVotes(
-        classifier=run.classifier, locals=locals_, sigma=run.sigma, seed=run.seed
+    heads = tuple(
+        Head.model_validate({"classifier": one.classifier, "local": one.local})
+        for one in families
     )
-    return add_noise, purify, trace
+    return add_noise, purify, TraceVotes(heads=heads, sigma=run.sigma, seed=run.seed)
 
 
 class TraceStage(FusedStage):
@@ -50,7 +49,9 @@ class TraceStage(FusedStage):
         super().__init__(run, settings, aside)
 
     def _ops(self) -> Sequence[Op]:
-        return trace_ops(self._run, self._families)
+        add_noise, purify, trace = trace_ops(self._run, self._families)
+        self._heads = trace.heads
+        return add_noise, purify, trace
 
     def _counted(self, columns: Batch) -> pa.Table:
         began = time.perf_counter()
@@ -59,11 +60,11 @@ class TraceStage(FusedStage):
         columns = {**columns, "wanted": wanted}
         for function in self._functions:
             columns = run_op(function, columns)
-        num_classes = self._run.classifier.num_classes
+        num_classes = [head.classifier.num_classes for head in self._heads]
         rows = [
             {
                 **{name: _plain(columns[name][row]) for name in CARRIED},
-                **_votes(votes.cpu(), num_classes),
+                **_votes(votes.cpu(), num_classes[family]),
                 "calls": columns["calls"][row][family],
                 LEDGER: self._families[family].folder,
                 "conditions": self._conditions,

@@ -150,11 +150,22 @@ def set_field(raw: Raw, field: str, value: Any) -> None:
 
 
 def model_key(run: Run) -> str:
-    """Return what runs share whose votes come from the same purified copies.
+    """Return what runs share that have the same networks and noise.
 
     Args:
         run: with weights as the recipe names them.
     """
     dumped = run.model_dump(mode="json", exclude={"local": True})
+    del dumped["sampling"]["num_estimate"]
+    return digest(dumped)
+
+
+def copies_key(run: Run) -> str:
+    """Return what runs share that vote on the same purified copies.
+
+    Args:
+        run: with weights as the recipe names them.
+    """
+    dumped = run.model_dump(mode="json", exclude={"local": True, "classifier": True})
     del dumped["sampling"]["num_estimate"]
     return digest(dumped)

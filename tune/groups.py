@@ -18,9 +18,9 @@ _CHEAP = ("local.num", "sampling.num_estimate")
 def traced_together(
     chosen: Chosen,
     candidate: Callable[[Choice], Candidate],
-    model_of: Callable[[Choice], str],
+    copies_of: Callable[[Choice], str],
 ) -> dict[str, tuple[Reading, ...]]:
-    """Return the runs that will be asked for, by model.
+    """Return the runs that will be asked for, by their copies.
 
     A search that learns may ask for any point of its space, which is traced as a
     whole if it is finite: another pass would purify every copy again.
@@ -28,14 +28,14 @@ def traced_together(
     Args:
         chosen: recipe and study.
         candidate: works out the run of a choice.
-        model_of: key of the networks and the noise of a choice.
+        copies_of: key of the purified copies that a choice votes on.
     """
     found: dict[str, list[Reading]] = {}
     for choice in _asked_for(chosen):
         reading = candidate(choice).reading
         if reading is not None:
-            found.setdefault(model_of(choice), []).append(reading)
-    return {model: tuple(readings) for model, readings in found.items()}
+            found.setdefault(copies_of(choice), []).append(reading)
+    return {copies: tuple(readings) for copies, readings in found.items()}
 
 
 def _asked_for(chosen: Chosen) -> Iterator[Choice]:

@@ -11,6 +11,7 @@ from ray.tune import RunConfig, TuneConfig, Tuner
 
 from tune.caster import start_casters
 from tune.prepare import TRIAL_CPUS
+from tune.progress import votes_told
 from tune.records import Record, write_record
 from tune.search import Search
 from tune.suggest import Suggestions, rungs_of, scheduler_of
@@ -46,17 +47,16 @@ def run_trials(search: Search, told: Told) -> list[Trial]:
         write_record(job.store, record)
         told(search.trial(record))
 
+    config = TuneConfig(
+        search_alg=Suggestions(queue, record_ended),
+        scheduler=scheduler_of(study.halving, len(job.entries), earlier),
+        num_samples=-1,
+        max_concurrent_trials=study.concurrent,
+        reuse_actors=True,
+    )
     try:
-        _fit(
-            tune.with_parameters(try_out, shared=shared, casters=casters),
-            TuneConfig(
-                search_alg=Suggestions(queue, record_ended),
-                scheduler=scheduler_of(study.halving, len(job.entries), earlier),
-                num_samples=-1,
-                max_concurrent_trials=study.concurrent,
-                reuse_actors=True,
-            ),
-        )
+        with votes_told(job.store, job.run_id):
+            _fit(tune.with_parameters(try_out, shared=shared, casters=casters), config)
     finally:
         for caster in casters:
             ray.kill(caster)

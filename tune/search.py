@@ -6,7 +6,7 @@ from functools import cached_property
 from pipelines.reading import Reading
 from tune.candidate import Candidate, candidate
 from tune.chooser import Learning, fixed_choices
-from tune.chosen import PLACEHOLDER, Choice, model_key
+from tune.chosen import PLACEHOLDER, Choice, copies_key
 from tune.groups import served_as_well, traced_together
 from tune.prepare import StudyJob
 from tune.records import Record, ended, read_certificates, read_records
@@ -38,13 +38,13 @@ class Search:
             self.candidates[choice.key] = found
         return found
 
-    def model_of(self, choice: Choice) -> str:
-        """Return the key of the networks and the noise of a choice.
+    def copies_of(self, choice: Choice) -> str:
+        """Return the key of the purified copies that a choice votes on.
 
         Args:
             choice: of the study.
         """
-        return model_key(self.study_job.chosen.run(choice, PLACEHOLDER))
+        return copies_key(self.study_job.chosen.run(choice, PLACEHOLDER))
 
     @cached_property
     def fixed(self) -> list[Choice]:
@@ -69,12 +69,12 @@ class Search:
         others = ()
         if num_points(chosen.dimensions) is None and found.choice.baseline is None:
             others = served_as_well(chosen, found.choice, self.candidate)
-        return Trying(number, found, self.model_of(found.choice), others)
+        return Trying(number, found, self.copies_of(found.choice), others)
 
     def together(self) -> dict[str, tuple[Reading, ...]]:
         """Return the runs that one pass serves, by model."""
         chosen = self.study_job.chosen
-        return traced_together(chosen, self.candidate, self.model_of)
+        return traced_together(chosen, self.candidate, self.copies_of)
 
     def queue(self) -> Queue:
         """Return the trials that are left."""

@@ -32,8 +32,8 @@ class Trying:
 
     number: int
     candidate: Candidate
-    model: str
-    """Key of the networks and the noise that its votes come from."""
+    copies: str
+    """Key of the purified copies that it votes on."""
 
     others: tuple[Reading, ...] = ()
     """Of runs that the same pass serves, beside those of :attr:`Shared.together`."""
@@ -46,7 +46,7 @@ class Shared:
     out: str
     objective: Objective
     together: Mapping[str, tuple[Reading, ...]]
-    """Of the runs that one pass serves, by model."""
+    """Of the runs that one pass serves, by their copies."""
 
     labels: tuple[tuple[str, int], ...]
     """Key and true class of the study's images, in their order."""
@@ -67,8 +67,8 @@ def try_out(config: Mapping[str, Any], shared: Shared, casters: Sequence[Any]) -
     reading = trying.candidate.reading
     assert reading is not None  # who was refused is not tried
     store, began = open_store(shared.out), time.monotonic()
-    together = (reading, *trying.others, *shared.together.get(trying.model, ()))
-    caster = casters[int(trying.model, 16) % len(casters)]  # one for each model
+    together = (reading, *trying.others, *shared.together.get(trying.copies, ()))
+    caster = casters[int(trying.copies, 16) % len(casters)]  # one for all of a kind
     for num_images in shared.rungs:
         asked = Asked(reading, together, num_images)
         try:

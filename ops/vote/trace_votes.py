@@ -15,6 +15,18 @@ from ops.vote.local_smooth import SUM_SLACK, Copies, lead
 _OPEN = -2
 
 
+class Head(BaseModel):
+    """A classifier, smoothed locally: what turns a purified copy into votes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classifier: Classifier
+    """Image to class scores."""
+
+    local: Local
+    """Local noises, with the largest number that is traced."""
+
+
 class TraceVotes(BaseModel):
     """Vote on purified copies under several local smoothings at once.
 
@@ -35,11 +47,8 @@ class TraceVotes(BaseModel):
     )
     writes: ClassVar[Columns] = ("traces", "calls")
 
-    classifier: Classifier
-    """Image to class scores."""
-
-    locals: tuple[Local, ...]
-    """Local noises, each with the largest number that is traced."""
+    heads: tuple[Head, ...]
+    """What votes on each copy; a classifier in several of them is loaded once."""
 
     sigma: PositiveFloat
     """Std of the certified noise; with ``seed``, what fresh local noise hangs on."""
@@ -50,20 +59,27 @@ class TraceVotes(BaseModel):
     def open(self, worker: Worker) -> Callable[[Batch], Batch]:
         """Load the classifier and return the function.
 
-        It reads ``wanted``, bool ``row local``, and writes for each row, by index of
-        the local noise, where it is wanted: ``traces``, int64 ``num copy``, and
-        ``calls``, the classifier's, with the row's share of what pads the last batch.
+        It reads ``wanted``, bool ``row head``, and writes for each row, by index of
+        the head, where it is wanted: ``traces``, int64 ``num copy``, and ``calls``,
+        the classifier's, with the row's share of what pads the last batch.
         """
-        classify = self.classifier.open(worker)
-        sources = [
-            local_noises(local, sigma=self.sigma, seed=self.seed)
-            for local in self.locals
+        opened = {
+            one.model_dump_json(): one.open(worker)
+            for one in {head.classifier: None for head in self.heads}
+        }
+        heads = [
+            (
+                opened[head.classifier.model_dump_json()],
+                local_noises(head.local, sigma=self.sigma, seed=self.seed),
+                head.local.num,
+            )
+            for head in self.heads
         ]
 
         def trace(batch: Batch) -> Batch:
             traces: list[dict[int, torch.Tensor]] = [{} for _ in batch["block"]]
             calls: list[dict[int, float]] = [{} for _ in batch["block"]]
-            for number, noise_of in enumerate(sources):
+            for number, (classify, noise_of, num_local) in enumerate(heads):
                 rows = [r for r, own in enumerate(batch["wanted"]) if own[number]]
                 if not rows:
                     continue
@@ -74,7 +90,7 @@ class TraceVotes(BaseModel):
                     counting,
                     purified.flatten(0, 1),
                     noise_of(part, purified),
-                    num_local=self.locals[number].num,
+                    num_local=num_local,
                 )
                 by_row = votes.view(len(votes), len(rows), -1).unbind(dim=1)
                 for row, own in zip(rows, by_row, strict=True):

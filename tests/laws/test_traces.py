@@ -10,7 +10,7 @@ from ops.columns import Worker
 from ops.noise import gaussian, noise_key
 from ops.vote.local_noise import Local
 from ops.vote.local_smooth import LocalSmooth, smoothed_votes
-from ops.vote.trace_votes import TraceVotes, traced_votes
+from ops.vote.trace_votes import Head, TraceVotes, traced_votes
 
 CPU = torch.device("cpu")
 LOCALS = (
@@ -28,6 +28,9 @@ class Linear:
     def __init__(self) -> None:
         self.num_copies = 0
 
+    def model_dump_json(self) -> str:
+        return "linear"
+
     def open(self, worker: Worker) -> Callable[[torch.Tensor], torch.Tensor]:
         weights = gaussian(noise_key(3, 1.0, "", "weights", 0), 0, 48, (5,))
 
@@ -36,6 +39,9 @@ class Linear:
             return 3 * image.flatten(1) @ weights
 
         return classify
+
+
+LINEAR = Linear()
 
 
 def batch() -> dict[str, Any]:
@@ -51,9 +57,8 @@ def batch() -> dict[str, Any]:
 
 
 def test_each_trace_is_the_vote_of_a_run_with_this_noise_and_number() -> None:
-    op = TraceVotes.model_construct(
-        classifier=Linear(), locals=LOCALS, sigma=1.0, seed=11
-    )
+    heads = [Head.model_construct(classifier=LINEAR, local=one) for one in LOCALS]
+    op = TraceVotes.model_construct(heads=tuple(heads), sigma=1.0, seed=11)
     columns = batch()
     traces = op.open(Worker(CPU, batch=7))(columns)["traces"]
 

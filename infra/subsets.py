@@ -16,6 +16,7 @@ IMAGENET_CLASSES = 1000
 _NAMES = re.compile(
     r"full|cohen500"
     r"|(?:first|stride):[1-9][0-9]*"
+    r"|stride:[1-9][0-9]*:(?:0|[1-9][0-9]*)"
     r"|(?:random|stratified):[1-9][0-9]*:(?:0|[1-9][0-9]*)"
 )
 
@@ -26,17 +27,17 @@ def require_subset(subset: str) -> str:
     """Return the name of a subset, refused if it means nothing.
 
     Args:
-        subset: ``full``; ``first:n``; ``stride:k``; ``random:n:seed``;
-            ``stratified:n:seed``; or ``cohen500``.
+        subset: ``full``; ``first:n``; ``stride:k``; ``stride:k:s``;
+            ``random:n:seed``; ``stratified:n:seed``; or ``cohen500``.
 
     Raises:
         ValueError: another text, or a number of images below 1.
     """
     if _NAMES.fullmatch(subset) is None:
         raise ValueError(
-            f"subset needs full, first:n, stride:k, random:n:seed, stratified:n:seed "
-            f"or cohen500, with n and k of at least 1; it is {subset!r}. Write for "
-            f"example first:200 or random:500:0."
+            f"subset needs full, first:n, stride:k, stride:k:s, random:n:seed, "
+            f"stratified:n:seed or cohen500, with n and k of at least 1; it is "
+            f"{subset!r}. Write for example first:200 or random:500:0."
         )
     return subset
 
@@ -45,7 +46,8 @@ def select(entries: Sequence[Entry], subset: str) -> list[Entry]:
     """Return the named part of a data set, in the data set's order.
 
     ``full`` is every image; ``first:n`` the first n; ``stride:k`` those at positions 0,
-    k, 2k, and so on: these two depend on the order in which the data set is laid out.
+    k, 2k, and so on; ``stride:k:s`` those at s, s + k, and so on, apart from these for s
+    from 1 to k - 1: all three depend on the order in which the data set is laid out.
 
     ``random:n:seed`` takes the n images whose keys have the smallest hash under the
     seed, and ``stratified:n:seed`` does so class by class, with counts as equal as the
@@ -101,8 +103,8 @@ def _first(entries: Sequence[Entry], number: int) -> Positions:
     return range(number)
 
 
-def _stride(entries: Sequence[Entry], stride: int) -> Positions:
-    return range(0, len(entries), stride)
+def _stride(entries: Sequence[Entry], stride: int, first: int = 0) -> Positions:
+    return range(first, len(entries), stride)
 
 
 def _random(entries: Sequence[Entry], number: int, seed: int) -> Positions:

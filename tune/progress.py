@@ -52,6 +52,6 @@ def told(beat: Heartbeat) -> str:
     left = beat.seconds_left
     rest = "" if left is None else f", {left:.0f} s left"
     return (
-        f"sigma {beat.sigma:g}: {beat.votes:,} of {beat.votes_wanted:,} copies purified "
-        f"and voted on, {beat.votes_per_second:,.0f} a second{rest}"
+        f"sigma {beat.sigma:g}: {beat.votes:,} of {beat.votes_wanted:,} copies voted "
+        f"on, {beat.votes_per_second:,.0f} a second{rest}"
     )

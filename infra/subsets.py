@@ -46,8 +46,8 @@ def select(entries: Sequence[Entry], subset: str) -> list[Entry]:
     """Return the named part of a data set, in the data set's order.
 
     ``full`` is every image; ``first:n`` the first n; ``stride:k`` those at positions 0,
-    k, 2k, and so on; ``stride:k:s`` those at s, s + k, and so on, apart from these for s
-    from 1 to k - 1: all three depend on the order in which the data set is laid out.
+    k, 2k, and so on; ``stride:k:s`` those at s, s + k, and so on, apart from these if s
+    is from 1 to k - 1: all three depend on the order of the data set.
 
     ``random:n:seed`` takes the n images whose keys have the smallest hash under the
     seed, and ``stratified:n:seed`` does so class by class, with counts as equal as the

@@ -17,6 +17,7 @@ from pipelines.ledger_index import LedgerIndex
 from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Run, build_recipe
 from pipelines.recipe_file import parse_yaml
+from pipelines.study_status import StudyStatus, study_status
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Status:
         return f"{beat.state}, {where}, {heard}{reason}"
 
 
-def status(uri: str) -> Status:
+def status(uri: str) -> Status | StudyStatus:
     """Return where a run stands.
 
     Counts what the ledger holds; while the run's driver is heard of, what the driver
@@ -109,6 +110,9 @@ def status(uri: str) -> Status:
     beat = read_heartbeat(store)
     text = store.read("recipe.yaml").decode()
     raw = parse_yaml(text, f"{store.url}/recipe.yaml")
+    if "study" in raw:
+        running = _running_lines(beat) if beat and beat.is_alive else []
+        return study_status(store, beat, tuple(running))
     labels = _labels(store)
     runs = build_recipe(raw, store.url).runs
     standings = tuple(

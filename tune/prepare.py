@@ -1,9 +1,10 @@
 """All that is checked, fetched and measured before the first trial starts."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import yaml
 
 from infra import cluster
 from infra.object_store import Store, open_store
@@ -114,7 +115,7 @@ def _connected(
 
 def _read(name: str, settings: Sequence[str]) -> tuple[Chosen, str]:
     raw = read_recipe(name, settings)
-    whole = json.dumps(raw, indent=1)  # which is YAML
+    whole = yaml.safe_dump(raw, sort_keys=False)
     study, rest = load_study(raw, recipe_name(name))
     data = rest.get("data")
     if isinstance(data, dict) and data.get("source") == "digits":

@@ -11,10 +11,10 @@ from infra.object_store import Store
 from infra.tables import from_bytes, to_bytes
 from pipelines.certificates import UNITS
 from pipelines.json_file import json_object
+from pipelines.study_status import TRIALS
 from tune.chosen import Choice
 from tune.trial import Status
 
-_FOLDER = "trials"
 _REMEDY = "Delete it: the trial is worked out again from the votes that are there."
 
 
@@ -78,7 +78,7 @@ def read_records(store: Store) -> list[Record]:
     Raises:
         ValueError: a file is damaged.
     """
-    names = [n for n in store.names(f"{_FOLDER}/") if n.endswith(".json")]
+    names = [n for n in store.names(f"{TRIALS}/") if n.endswith(".json")]
     found = [_record(json_object(store, name, _REMEDY), name) for name in names]
     return sorted(found, key=lambda record: record.order)
 
@@ -131,4 +131,4 @@ def ended(records: Sequence[Record]) -> dict[str, Record]:
 
 
 def _name(number: int, kind: str) -> str:
-    return f"{_FOLDER}/{number:05}.{kind}"
+    return f"{TRIALS}/{number:05}.{kind}"

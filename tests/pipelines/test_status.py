@@ -18,7 +18,7 @@ from pipelines.heartbeat import (
 )
 from pipelines.recipe import Recipe
 from pipelines.resolved import resolved_yaml
-from pipelines.status import status
+from pipelines.status import Status, status
 
 Cast = Callable[..., Any]
 BEAT = Heartbeat(
@@ -58,7 +58,7 @@ def said(store: Store) -> str:
 
 
 def test_without_a_driver_it_counts_what_the_ledger_holds(store: Store) -> None:
-    (standing,) = status(store.url).standings
+    (standing,) = status_of_run(store).standings
 
     assert (standing.images, standing.images_done) == (3, 1)
     assert (standing.votes, standing.votes_wanted) == (31 + 1 + 1, 93)
@@ -132,6 +132,18 @@ def test_a_heartbeat_of_another_version_is_passed_over(tmp_path: Path) -> None:
     assert read_heartbeat(store) is None
 
 
+def test_a_study_says_how_its_trials_ended(store: Store) -> None:
+    store.write("recipe.yaml", b"study: {}")
+    for number, way in enumerate(("finished", "stopped", "finished")):
+        said = json.dumps({"status": way}).encode()
+        store.write(f"trials/{number:05}.json", said)
+    store.write("trials/00000.parquet", b"")
+
+    assert status(store.url).lines()[2] == "trials       2 finished, 1 stopped"
+    store.write("report/study.md", b"")
+    assert status(store.url).lines()[1].startswith("state        done")
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "progress.json"])
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
 def test_a_damaged_file_is_named_with_what_to_do(
@@ -143,11 +155,17 @@ def test_a_damaged_file_is_named_with_what_to_do(
         status(store.url)
 
 
+def status_of_run(store: Store) -> Status:
+    found = status(store.url)
+    assert isinstance(found, Status)
+    return found
+
+
 def test_an_empty_manifest_is_one_without_certificates(store: Store) -> None:
     store.write("certificates.parquet", b"")
     store.write("manifest.json", b"{}")
 
-    assert not status(store.url).certified
+    assert not status_of_run(store).certified
 
 
 def test_a_place_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def _require_a_free_core(
 def _who(beside: Beside) -> str:
     if beside.executions == 1 and not beside.cpus:
         return "they"
-    return f"{beside.executions} trials at once"
+    trials = "trial" if beside.executions == 1 else "trials"
+    return f"{beside.executions} {trials} at once"
 
 
 def _or_fewer(beside: Beside) -> str:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.provenance import provenance
+from infra.subsets import subset_digest
 from infra.tracking import Metric, Tracker, open_tracker
 from infra.tracking_address import resolve_artifacts, resolve_uri
 from infra.tracking_client import answering
@@ -132,6 +133,13 @@ def _open(study_job: StudyJob, uri: str) -> StudyLog:
     name = f"study {job.recipe.name}"
     parent = tracker.start_parent(name, out=job.out, vote_identity=identity)
     tracker.log_params(parent, {"study": study.model_dump(mode="json"), "out": job.out})
+    data = job.recipe.runs[0].data
+    tracker.log_data_set(
+        parent,
+        data.source.name,
+        digest=subset_digest(job.entries),
+        description=data.model_dump(mode="json"),
+    )
     source = provenance()["source"] or {}
     tracker.set_tags(parent, {f"git.{k}": str(v) for k, v in source.items()})
     tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))

@@ -34,6 +34,27 @@ RECIPE: dict[str, Any] = {
 }
 """DiffSmooth on six digits with random weights: every op, in seconds."""
 
+STUDY: dict[str, Any] = {
+    "data": {"source": "digits", "split": "tune", "subset": "first:8"},
+    "sigma": [0.5],
+    "purifier": {"kind": "nothing"},
+    "classifier": {"kind": "digits_cnn", "weights": {"untrained": 1}},
+    "local": {"sigma": 0.12, "num": 3},
+    "sampling": {"num_select": 20, "num_estimate": 100, "block": 20},
+    "batch": 20,
+    "stages": {"unit_votes": 100, "fused": {"actors": 1}},
+    "study": {
+        "space": {"local.sigma": [0.12, 0.4], "local.num": [1, 3]},
+        "budget": {
+            "unit": "classifier_calls",
+            "like": {"num_estimate": 100, "num_local": 3},
+        },
+        "objective": {"kind": "average_certified_radius"},
+        "baselines": {"plain": {"local.sigma": 0, "local.num": 1}},
+        "held_out": {"split": "test", "subset": "first:4"},
+    },
+}
+
 Certify = Callable[..., Path]
 
 
@@ -77,3 +98,22 @@ def certify_six(ray_cluster: None, runs: Path, recipe_file: Path) -> Certify:
 def undisturbed(certify_six: Certify) -> Path:
     """OUT of the recipe as it stands: two actors, the fused plan."""
     return certify_six("undisturbed", "stages.fused.actors=2")
+
+
+@pytest.fixture(scope="session")
+def study_file(runs: Path) -> Path:
+    path = runs / "small_study.yaml"
+    path.write_text(yaml.safe_dump(STUDY))
+    return path
+
+
+@pytest.fixture(scope="session")
+def study(ray_cluster: None, runs: Path, study_file: Path) -> Callable[..., Any]:
+    """Return what runs the small study with some settings into a folder."""
+    from tune.tune_study import tune_study
+
+    def run(name: str, *settings: str, confirmed: bool = False) -> Any:
+        out = str(runs / name)
+        return tune_study(str(study_file), settings, out, confirmed=confirmed)
+
+    return run

@@ -3,64 +3,21 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import ray
 import yaml
 from processes import started_by
 
 from pipelines.certify import certify
-from tune.tune_study import Tuned, tune_study
+from tune.tune_study import Tuned
 
 pytestmark = pytest.mark.ray
 
-STUDY: dict[str, Any] = {
-    "data": {"source": "digits", "split": "tune", "subset": "first:8"},
-    "sigma": [0.5],
-    "purifier": {"kind": "nothing"},
-    "classifier": {"kind": "digits_cnn", "weights": {"untrained": 1}},
-    "local": {"sigma": 0.12, "num": 3},
-    "sampling": {"num_select": 20, "num_estimate": 100, "block": 20},
-    "batch": 20,
-    "stages": {"unit_votes": 100, "fused": {"actors": 1}},
-    "study": {
-        "space": {"local.sigma": [0.12, 0.4], "local.num": [1, 3]},
-        "budget": {
-            "unit": "classifier_calls",
-            "like": {"num_estimate": 100, "num_local": 3},
-        },
-        "objective": {"kind": "average_certified_radius"},
-        "baselines": {"plain": {"local.sigma": 0, "local.num": 1}},
-        "held_out": {"split": "test", "subset": "first:4"},
-    },
-}
 Study = Callable[..., Tuned]
-
-
-@pytest.fixture(scope="module")
-def recipe(runs: Path) -> Path:
-    path = runs / "small_study.yaml"
-    path.write_text(yaml.safe_dump(STUDY))
-    return path
-
-
-@pytest.fixture(scope="module")
-def study(ray_cluster: None, runs: Path, recipe: Path) -> Study:
-    """Return what runs the small study with some settings into a folder."""
-
-    def run(name: str, *settings: str, confirmed: bool = False) -> Tuned:
-        out = str(runs / name)
-        return tune_study(str(recipe), settings, out, confirmed=confirmed)
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +30,13 @@ def traces(out: Path) -> dict[Path, int]:
 
 
 def test_every_trial_has_the_certificates_of_a_run_of_its_own(
-    whole: Tuned, recipe: Path, runs: Path, tmp_path: Path
+    whole: Tuned, study_file: Path, runs: Path, tmp_path: Path
 ) -> None:
     assert [one.status for one in whole.trials] == ["finished"] * 5
     for number in (4,):
         setting = whole.trials[number].setting
-        raw = {k: v for k, v in STUDY.items() if k != "study"}
+        raw = yaml.safe_load(study_file.read_text())
+        del raw["study"]
         path = tmp_path / f"alone_{number}.yaml"
         path.write_text(yaml.safe_dump(raw))
         certify(
@@ -193,62 +151,3 @@ def workers_that_live() -> list[str]:
         found = [one for one in commands if one.startswith(ours)]
         time.sleep(0.5)
     return found
-
-
-LEARNS = (
-    "study.search={kind: optuna, num_trials: 24, seed: 3, num_startup: 8}",
-    "study.space={local.sigma: [.1, .2, .3, .4, .5, .6], local.num: {low: 1, high: 5}}",
-    "study.baselines={}",
-    "data.subset=first:3",
-    "study.budget.like={num_estimate: 200, num_local: 1}",
-)
-
-
-@pytest.fixture
-def start(ray_cluster: None, runs: Path, recipe: Path) -> Iterator[Callable[..., Any]]:
-    """Return what starts a driver that studies into a folder."""
-    begun: list[subprocess.Popen] = []
-
-    def begin(name: str) -> subprocess.Popen:
-        joined = f"ray.address={ray.get_runtime_context().gcs_address}"
-        words = ["tune", str(recipe), "--out", str(runs / name)]
-        for setting in (*LEARNS, joined):
-            words += ["--set", setting]
-        program = "from tune.cli import main; main()"
-        driver = subprocess.Popen([sys.executable, "-c", program, *words])
-        begun.append(driver)
-        return driver
-
-    yield begin
-    for driver in begun:
-        if driver.poll() is None:
-            os.kill(driver.pid, signal.SIGKILL)
-            driver.wait()
-
-
-def records(out: Path) -> list[dict[str, Any]]:
-    paths = sorted((out / "trials").glob("*.json"))
-    found = [json.loads(path.read_text()) for path in paths]
-    return [{k: v for k, v in one.items() if k != "seconds"} for one in found]
-
-
-def test_a_study_whose_driver_is_killed_ends_with_the_same_trials(
-    study: Study, start: Callable[..., Any], runs: Path
-) -> None:
-    study("learned", *LEARNS)
-    driver, out = start("learned_killed"), runs / "learned_killed"
-    end = time.monotonic() + 120
-    while len(list((out / "trials").glob("*.json"))) < 10:
-        assert driver.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    kept = {p: p.stat().st_mtime_ns for p in (out / "trials").glob("*.json")}
-    study("learned_killed", *LEARNS)
-
-    assert len(kept) < 24
-    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())
-    assert records(out) == records(runs / "learned")
-    points = {json.dumps(one["point"], sort_keys=True) for one in records(out)}
-    assert len(points) == len(records(out)) == 24

@@ -1,12 +1,13 @@
 """A study in MLflow: a parent, a child per trial, logged from the driver."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.provenance import provenance
 from infra.subsets import subset_digest
+from infra.tracked_trials import ended_trials
 from infra.tracking import Metric, Tracker, open_tracker
 from infra.tracking_address import resolve_artifacts, resolve_uri
 from infra.tracking_client import answering
@@ -25,6 +26,17 @@ class StudyLog:
     study_job: StudyJob
     tracker: Tracker
     parent: str
+
+    def log_missing(self, trials: Sequence[Trial]) -> None:
+        """Log trials of earlier starts, which may have been killed before they could.
+
+        Args:
+            trials: that have ended.
+        """
+        known = ended_trials(self.tracker, self.parent)
+        for trial in trials:
+            if trial.number not in known:
+                self.log_trial(trial)
 
     def log_trial(self, trial: Trial) -> None:
         """Log one trial that has ended.

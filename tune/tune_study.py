@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from infra.object_store import Store
 from pipelines.curve import Curve
+from pipelines.results import num_set_aside
 from tune.confirm import confirm
 from tune.prepare import StudyJob, prepare_study
 from tune.report import promise_of, study_files
@@ -17,7 +18,7 @@ from tune.trial import Trial
 from tune.winner import warning_of, winner_of
 
 DONE, FAILED, SET_ASIDE = 0, 1, 3
-"""Exit status: all trials ended well; some failed; a confirmed image was set aside."""
+"""Exit status: all is well; some trials failed; some images were set aside."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def tune_study(
             log.log_trial(trial)
 
         trials = run_trials(search, told)
+        log.log_missing(trials)
         files = _report(study_job, trials)
         for name, content in files.items():
             study_job.job.store.write(f"report/{name}", content)
@@ -89,8 +91,7 @@ def _report(study_job: StudyJob, trials: Sequence[Trial]) -> dict[str, bytes]:
 
 def _tuned(search: Search, trials: list[Trial], *, confirmed: bool) -> Tuned:
     study_job, winner = search.study_job, winner_of(trials)
-    failed = any(trial.status == "failed" for trial in trials)
-    status, curves, warning = (FAILED if failed else DONE), [], ""
+    status, curves, warning = _status(trials), [], ""
     if winner is not None:
         warning = warning_of(trials, winner, study_job.chosen.study.objective)
         if confirmed:
@@ -98,6 +99,21 @@ def _tuned(search: Search, trials: list[Trial], *, confirmed: bool) -> Tuned:
             confirmed_status, curves, _ = confirm(study_job, winner, found)
             status = status or confirmed_status
     return Tuned(status, trials, winner, warning, curves, study_job)
+
+
+def _status(trials: Sequence[Trial]) -> int:
+    if any(trial.status == "failed" for trial in trials):
+        return FAILED
+    curves = [trial.curve for trial in trials if trial.curve is not None]
+    set_aside = max((num_set_aside(one.certificates) for one in curves), default=0)
+    if not set_aside:
+        return DONE
+    logger.warning(
+        "Of the images tuned on, %d failed; they count as not certified in every "
+        "trial, and trials/*.parquet says why.",
+        set_aside,
+    )
+    return SET_ASIDE
 
 
 def _tell(trial: Trial, num_trials: int, seconds: float) -> None:

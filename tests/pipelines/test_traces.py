@@ -83,6 +83,26 @@ def test_each_cell_has_the_votes_and_certificates_of_a_run_of_its_own(
     assert len(seen) == len(cells)
 
 
+def test_a_run_that_stops_by_itself_is_read_off_traces_too(
+    recipe_of: Recipes,
+    cast: Callable[..., Any],
+    settings_of: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    rule = ("rule.kind=sequential", "sampling.num_estimate=400", "data.subset=first:3")
+    one = recipe_of(*rule, "local.num=2").runs[0]
+    trace_here([one, recipe_of("local.num=5").runs[0]], tmp_path / "all", settings_of)
+    cast(one, tmp_path / "alone")
+    alone = read_all_votes(open_store(tmp_path / "alone"), one.sigma).rows
+    labels, reading = labels_of(alone), reading_of(one, 3)
+
+    found = certified(open_store(tmp_path / "all"), reading, labels)
+
+    assert found.equals(certify_votes(alone, labels, reading))
+    assert set(found["stopped"].to_pylist()) - {None}
+    assert found["num_draws"].to_pylist() != [reading.most_votes] * 3
+
+
 def test_a_copy_is_purified_once_and_blocks_that_one_cell_reads_are_traced_for_it_alone(
     cells: dict[str, Run], settings_of: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.resolved import resolved_yaml
 from pipelines.seen_images import require_same_images
 from pipelines.stored_tables import require_same_table
+from pipelines.study_status import refuse_study
 from pipelines.weights import require_files, resolve, training_recipes, try_out
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ def prepare_recipe(recipe: Recipe, out: str | None) -> Job:
     store = open_store(out)
     store.require_writable()
     refuse_imported(store)
+    refuse_study(store)
     store.sweep()
     first = recipe.runs[0]
     resolve_uri(first.tracking.uri, None)  # refuses what MLflow could not write to

@@ -174,7 +174,7 @@ def build_recipe(raw: Raw, name: str) -> Recipe:
             f"A run needs a recipe of one setting for each sigma; {name} has study, "
             f"which searches for one. Run diffsmooth tune {name}."
         )
-    sigmas = _sigmas(raw, name)
+    sigmas = sigmas_of(raw, name)
     runs = tuple(
         validated(Run, {**for_sigma(raw, sigma), "sigma": sigma}, name)
         for sigma in sigmas
@@ -199,7 +199,16 @@ def validated(model: type[Model], raw: Raw, name: str) -> Model:
         raise ValueError(explain(error, model, name)) from error
 
 
-def _sigmas(raw: Raw, name: str) -> list[float]:
+def sigmas_of(raw: Raw, name: str) -> list[float]:
+    """Return the sigmas of a recipe.
+
+    Args:
+        raw: its mapping, of which ``sigma`` is a number or a list.
+        name: of the recipe, for the message.
+
+    Raises:
+        ValueError: there is none, one is no number above 0, or two are equal.
+    """
     listed = raw.get("sigma")
     several = (listed or [None]) if isinstance(listed, list) else [listed]
     sigmas = [_sigma(one, name) for one in several]

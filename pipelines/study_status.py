@@ -8,8 +8,11 @@ from infra.object_store import Store
 from pipelines.heartbeat import Heartbeat
 from pipelines.json_file import json_object
 
+STUDIES = "studies"
+"""Folder in OUT that holds one for each study of its votes."""
+
 TRIALS = "trials"
-"""Folder in OUT that holds a file for each trial that has ended."""
+"""Folder of a study that holds a file for each trial that has ended."""
 
 REPORT = "report/study.md"
 
@@ -49,7 +52,7 @@ class StudyStatus:
                 f"{beat.host}, {beat.votes:,} of {beat.votes_wanted:,} copies"
             )
         if self.reported:
-            return "done; tune again tries what a changed recipe adds"
+            return "done"
         return "no votes are being cast; tune again continues it"
 
 
@@ -63,6 +66,26 @@ def study_status(
         beat: what its driver said last.
         running: the same in lines, if it is alive.
     """
-    names = [n for n in store.names(f"{TRIALS}/") if n.endswith(".json")]
+    names = [
+        name
+        for name in store.names(f"{STUDIES}/")
+        if f"/{TRIALS}/" in name and name.endswith(".json")
+    ]
     ways = Counter(str(json_object(store, n, _REMEDY).get("status")) for n in names)
     return StudyStatus(store.url, ways, store.exists(REPORT), beat, running)
+
+
+def refuse_study(store: Store) -> None:
+    """Refuse to write votes beside those of a study.
+
+    Args:
+        store: of OUT.
+
+    Raises:
+        ValueError: OUT holds a study.
+    """
+    if store.names(f"{STUDIES}/"):
+        raise ValueError(
+            f"A run needs an OUT of its own; {store.url} has a study of diffsmooth "
+            f"tune. Take another --out."
+        )

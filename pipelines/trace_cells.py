@@ -19,7 +19,10 @@ from pipelines.reading import Reading
 from pipelines.trace_ledger import TraceLedger
 from pipelines.vote_rows import read_votes
 
-_IMAGES_AT_ONCE = 500
+_MOST_AT_ONCE = 500
+_VOTES_AT_ONCE = 20_000_000
+"""About how many traced votes are in memory at once."""
+
 _KEY = ["image_key", "stream", "block"]
 
 
@@ -64,10 +67,12 @@ def certify_traced(
         Rows of :data:`pipelines.certificates.CERTIFICATES`, sorted by image key: those
         of a run that cast these votes alone, row for row.
     """
-    keys = sorted(labels)
-    parts = []
-    for start in range(0, len(keys), _IMAGES_AT_ONCE):
-        own = keys[start : start + _IMAGES_AT_ONCE]
+    keys, parts = sorted(labels), []
+    traced = max((num for num, names in where.files if names), default=1)
+    each = traced * max(1, reading.most_votes)
+    at_once = min(_MOST_AT_ONCE, max(1, _VOTES_AT_ONCE // each))
+    for start in range(0, len(keys), at_once):
+        own = keys[start : start + at_once]
         votes = votes_held(store, reading, where, own)
         parts.append(certify_votes(votes, {key: labels[key] for key in own}, reading))
     return pa.concat_tables([CERTIFICATES.empty_table(), *parts])

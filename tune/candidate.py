@@ -28,7 +28,7 @@ class Candidate:
     """Why it cannot be tried."""
 
 
-def derived(budget: Budget | None, cost: Cost, run: Run) -> dict[str, int]:
+def derived(budget: Budget, cost: Cost, run: Run) -> dict[str, int]:
     """Return what the budget leaves for a run, by dotted path.
 
     Args:
@@ -39,8 +39,6 @@ def derived(budget: Budget | None, cost: Cost, run: Run) -> dict[str, int]:
     Raises:
         ValueError: the budget pays for nothing.
     """
-    if budget is None:
-        return {}
     field = budget.derived_field
     if budget.derive == "num_estimate":
         return {field: budget.num_estimate(cost, run.local.num, run.sampling.block)}
@@ -71,7 +69,7 @@ def candidate(
     except ValueError as refusal:
         setting = _as_chosen(chosen, choice, run)
         return Candidate(choice, setting, None, 0.0, str(refusal))
-    price = cost.of_image(run.sampling.num_estimate, run.local.num)
+    price = float(f"{cost.of_image(run.sampling.num_estimate, run.local.num):.12g}")
     found = Candidate(choice, chosen.setting(choice, run), reading, price)
     return _within_reach(found, chosen.study)
 
@@ -88,12 +86,11 @@ def _as_chosen(chosen: Chosen, choice: Choice, run: Run) -> Setting:
 
 
 def _whole(chosen: Chosen, choice: Choice, cost: Cost) -> Run:
-    budget = chosen.study.budget
-    if budget is not None and budget.derive == "num_local":
-        run = chosen.run(choice, {"local.num": 1})
-    else:
-        run = chosen.run(choice)
-    return chosen.run(choice, derived(budget, cost, run))
+    budget, (values, _) = chosen.study.budget, chosen.fields(choice)
+    if budget is None or budget.derived_field in values:
+        return chosen.run(choice)  # a baseline says it itself
+    stand_in = {"local.num": 1} if budget.derive == "num_local" else {}
+    return chosen.run(choice, derived(budget, cost, chosen.run(choice, stand_in)))
 
 
 def _within_reach(found: Candidate, study: Study) -> Candidate:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from optuna.study import StudyDirection
 from tune.chosen import Choice, Chosen
 from tune.space import Choices, Dimension, Point, grid, num_points
 from tune.study import GridSearch, OptunaSearch, RandomSearch
+
+logger = logging.getLogger(__name__)
 
 _TIMES = 100
 """Points that are drawn in search of one that was not tried."""
@@ -145,6 +148,10 @@ class Learning:
             if choice.key not in tried and self._may_be_tried(choice):
                 return choice
         if num_points(self._chosen.dimensions) is None:
+            logger.warning(
+                "No point that can be tried was found in %d draws; the search ends.",
+                _TIMES,
+            )
             return None
         for choice in everything(self._chosen):
             if choice.key not in tried and self._may_be_tried(choice):
@@ -158,6 +165,7 @@ class Learning:
             seed=seed, n_startup_trials=self._search.num_startup, multivariate=True
         )
         directions = _AGAINST_COST if against_cost else _AGAINST_COST[:1]
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells every question
         study = optuna.create_study(sampler=sampler, directions=directions)
         for choice, value, cost in found:
             if choice.baseline is None:

@@ -1,14 +1,15 @@
 """A recipe with a study, and how what is chosen of the study changes it."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pipelines.canonical import digest
-from pipelines.recipe import Run, validated
+from pipelines.recipe import Run, sigmas_of, validated
 from pipelines.recipe_file import Raw, for_sigma
-from tune.space import Choices, Dimension, Point
+from tune.space import Choices, Dimension, Point, num_points
 from tune.study import Fields, Study
 from tune.trial import Setting
 
@@ -47,21 +48,37 @@ class Chosen:
     name: str
     study: Study
 
-    @property
+    @cached_property
     def dimensions(self) -> list[Dimension]:
-        """Those of the study, sigma first if the recipe itself lists several."""
+        """Those of the study, sigma first if the recipe itself lists several.
+
+        Raises:
+            ValueError: there is no sigma, or fewer points than are to be tried.
+        """
         found = self.study.dimensions
+        if not any(one.field == "sigma" for one in found):
+            sigmas = sigmas_of(self.raw, self.name)
+            found = [Choices("sigma", tuple(map(str, sigmas)), tuple(sigmas)), *found]
         for one in found:
             if one.field == "sigma" and not isinstance(one, Choices):
                 raise ValueError(
                     f"study.space needs a list for sigma, as weights and noise belong "
                     f"to each; it has {self.study.space['sigma']!r}. List the sigmas."
                 )
-        if any(one.field == "sigma" for one in found):
-            return found
-        written = self.raw.get("sigma")
-        sigmas = written if isinstance(written, list) else [written]
-        return [Choices("sigma", tuple(map(str, sigmas)), tuple(sigmas)), *found]
+            if one.field == "sigma" and isinstance(one, Choices):
+                sigmas_of({"sigma": list(one.values)}, self.name)
+        self._require_points(found)
+        return found
+
+    def _require_points(self, dimensions: Sequence[Dimension]) -> None:
+        there = num_points(dimensions)
+        asked = getattr(self.study.search, "num_trials", 0)
+        if there is not None and asked > max(1, len(self.study.variants)) * there:
+            there *= max(1, len(self.study.variants))
+            raise ValueError(
+                f"study.search needs as many points as it tries; space and variants "
+                f"have {there}, num_trials {asked}. Take search grid, or fewer."
+            )
 
     def sigma(self, choice: Choice) -> float:
         """Return the std of the certified noise of a choice, in [0, 1] pixels."""

@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+from infra.tracking_address import resolve_uri
 from pipelines.certify import certify_recipe
 from pipelines.curve import Curve
 from pipelines.json_file import json_object
@@ -48,7 +49,10 @@ def confirm(
     }
     _once(study_job, said)
     raw: dict[str, Any] = found.reading.run.model_dump(mode="json")
-    recipe = build_recipe({**raw, "data": held_out}, f"{job.recipe.name}_confirmed")
+    folder = job.store.local_path
+    uri = resolve_uri(raw["tracking"]["uri"], None if folder is None else folder.parent)
+    raw |= {"data": held_out, "tracking": {"uri": uri}}
+    recipe = build_recipe(raw, f"{job.recipe.name}_confirmed")
     logger.info("Confirming trial %d: %s.", winner.number, winner.setting.name)
     return certify_recipe(recipe, f"{job.out.rstrip('/')}/{FOLDER}")
 

@@ -43,8 +43,18 @@ def _asked_for(chosen: Chosen) -> Iterator[Choice]:
     known = known_choices(chosen)
     if known is not None:
         yield from known
-    elif (num_points(chosen.dimensions) or MOST_POINTS + 1) <= MOST_POINTS:
+    elif traced_as_a_whole(chosen):
         yield from everything(chosen)
+
+
+def traced_as_a_whole(chosen: Chosen) -> bool:
+    """Return whether a pass serves all points of a study, tried or not.
+
+    Args:
+        chosen: recipe and study.
+    """
+    there = num_points(chosen.dimensions)
+    return there is not None and there <= MOST_POINTS
 
 
 def served_as_well(

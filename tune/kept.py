@@ -8,10 +8,11 @@ from typing import Any
 from infra.object_store import Store
 from infra.sources.entry import Entry
 from infra.subsets import subset_digest
-from pipelines.canonical import differences
+from pipelines.canonical import digest
 from pipelines.json_file import json_object
 from pipelines.recipe import Run
 from pipelines.sample import Sample, decoded_sample
+from pipelines.study_status import STUDIES
 from tune.chosen import Chosen
 from tune.cost import CLASSIFIER_CALLS, Cost, flops, seconds
 
@@ -39,24 +40,14 @@ def identity_of(chosen: Chosen, entries: Sequence[Entry]) -> dict[str, Any]:
     return json.loads(json.dumps(whole))
 
 
-def require_same_study(store: Store, identity: dict[str, Any]) -> None:
-    """Refuse to add trials to those of another study.
+def study_folder(out: str, identity: Mapping[str, Any]) -> str:
+    """Return where the trials of a study lie; several share the votes of one OUT.
 
     Args:
-        store: of OUT.
-        identity: of this one.
-
-    Raises:
-        ValueError: they differ; names every field.
+        out: OUT.
+        identity: of the study.
     """
-    if not store.exists(NAME):
-        return
-    changed = differences(_stored(store)["identity"], identity)
-    if changed:
-        raise ValueError(
-            f"A study needs trials of one recipe; {store.url} has those of another "
-            f"({'; '.join(changed)}). Set the fields back, or take another --out."
-        )
+    return f"{out.rstrip('/')}/{STUDIES}/{digest(identity)[:8]}"
 
 
 def _stored(store: Store) -> dict[str, Any]:
@@ -68,7 +59,7 @@ def keep(store: Store, identity: Mapping[str, Any], costs: Mapping[str, Cost]) -
     """Write what a study that goes on has to agree with.
 
     Args:
-        store: of OUT.
+        store: of the study.
         identity: of the study.
         costs: of the networks' calls, by model.
     """
@@ -86,7 +77,7 @@ def costs_of(
 
     Args:
         chosen: recipe and study.
-        store: of OUT, which holds what was measured before.
+        store: of the study, which holds what was measured before.
         models: runs with weights resolved, by model.
         entries: images that the study tunes on.
     """

@@ -23,7 +23,7 @@ from pipelines.weights import require_files, resolve, training_recipes
 from tune.chosen import PLACEHOLDER, Choice, Chosen, model_key
 from tune.cost import Cost
 from tune.held_out import require_apart
-from tune.kept import costs_of, identity_of, keep, require_same_study
+from tune.kept import costs_of, identity_of, keep, study_folder
 from tune.space import grid
 from tune.study import load_study
 
@@ -38,6 +38,9 @@ class StudyJob:
     chosen: Chosen
     job: Job
     """Of the recipe's images, with the runs of all models."""
+
+    store: Store
+    """Of the study's trials, inside OUT."""
 
     models: Mapping[str, tuple[Run, Cost]]
     """Runs with weights resolved and what their networks cost, by model."""
@@ -74,19 +77,19 @@ def prepare_study(name: str, settings: Sequence[str], out: str | None) -> StudyJ
     require_known_labels(recipe, entries)
     held_out = _held_out(chosen, first, entries, digests)
     identity = identity_of(chosen, entries)
-    require_same_study(store, identity)
+    own = open_store(study_folder(store.url, identity))
     recipe, shape = _connected(recipe, entries)
     resolved = dict(zip(models, recipe.runs, strict=True))
-    costs = costs_of(chosen, store, resolved, entries)
+    costs = costs_of(chosen, own, resolved, entries)
     beside = Beside(chosen.study.concurrent, chosen.study.concurrent * TRIAL_CPUS)
     job = Job(recipe, store.url, store, entries, digests, {}, {}, shape, beside)
     for run in recipe.runs:
         stages_of(job, run)  # refuses what would wait for ever
     store.write("recipe.yaml", whole.encode())
     store.write("images.parquet", images_table(job))
-    keep(store, identity, costs)
+    keep(own, identity, costs)
     priced = {key: (run, costs[key]) for key, run in resolved.items()}
-    return StudyJob(chosen, job, priced, held_out, identity)
+    return StudyJob(chosen, job, own, priced, held_out, identity)
 
 
 def _opened(out: str, run: Run) -> Store:
@@ -94,9 +97,19 @@ def _opened(out: str, run: Run) -> Store:
     store = open_store(out)
     store.require_writable()
     refuse_imported(store)
+    _refuse_a_run(store)
     store.sweep()
     resolve_uri(run.tracking.uri, None)  # refuses what MLflow could not write to
     return store
+
+
+def _refuse_a_run(store: Store) -> None:
+    """Refuse to study where a run has its votes, which would lose its recipe."""
+    if store.names("votes/") or store.exists("manifest.json"):
+        raise ValueError(
+            f"A study needs an OUT of its own; {store.url} has a run of diffsmooth "
+            f"certify or predict. Take another --out."
+        )
 
 
 def _connected(
@@ -159,7 +172,7 @@ def _held_out(
     others = select(data.source.entries(), data.subset)
     recipe = Recipe(name=where, runs=(run,), raw={})
     require_known_labels(recipe, others)
-    same = data.source.name == run.data.source.name
+    same = data.source == run.data.source
     require_apart(entries, digests, others, data, same_source=same)
     return data
 

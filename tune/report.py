@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 from tune.budget_table import (
@@ -40,7 +41,7 @@ def study_files(
         files["budget.csv"] = budget_csv(rows, radii)
     winner = winner_of(trials)
     if winner is not None:
-        found = compare(searched(trials), winner, radius_of(study.objective))
+        found = compare(trials, winner, radius_of(study.objective))
         files["paired.csv"] = paired_csv(found)
         files |= _pictures(trials, study)
     files["study.md"] = study_markdown(trials, study, promise)
@@ -55,7 +56,7 @@ def _pictures(trials: Sequence[Trial], study: Study) -> dict[str, bytes]:
     for variant in study.variants or {"": {}}:
         if any(one.setting.variant == variant for one in searched(trials)):
             name = f"ablation_{variant}" if variant else "ablation"
-            drawn[name.replace(" ", "_")] = draw_ablation(trials, variant)
+            drawn[re.sub(r"[^\w.-]+", "_", name)] = draw_ablation(trials, variant)
     return {
         f"{name}.{kind}": picture
         for name, pictures in drawn.items()
@@ -97,7 +98,7 @@ def study_markdown(trials: Sequence[Trial], study: Study, promise: str) -> str:
         warning_of(trials, winner, study.objective),
         "",
         *paired_lines(
-            compare(searched(trials), winner, radius_of(study.objective)),
+            compare(trials, winner, radius_of(study.objective)),
             winner,
             radius_of(study.objective),
         ),
@@ -113,7 +114,7 @@ def study_markdown(trials: Sequence[Trial], study: Study, promise: str) -> str:
 
 def _front(trials: Sequence[Trial]) -> str:
     front = pareto_front(trials)
-    return "; ".join(f"trial {one.number} ({one.setting.name})" for one in front)
+    return "; ".join(f"trial {one.number} ({one.name})" for one in front)
 
 
 def _counts(trials: Sequence[Trial]) -> str:

@@ -36,6 +36,7 @@ def run_trials(search: Search, told: Told) -> list[Trial]:
     casters = start_casters(job)
     shared = Shared(
         out=job.out,
+        own=search.study_job.store.url,
         objective=study.objective,
         together=search.together(),
         labels=tuple(job.labels.items()),
@@ -44,7 +45,7 @@ def run_trials(search: Search, told: Told) -> list[Trial]:
     earlier = list(queue.records)
 
     def record_ended(record: Record) -> None:
-        write_record(job.store, record)
+        write_record(search.study_job.store, record)
         told(search.trial(record))
 
     config = TuneConfig(

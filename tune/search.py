@@ -5,12 +5,11 @@ from functools import cached_property
 
 from pipelines.reading import Reading
 from tune.candidate import Candidate, candidate
-from tune.chooser import Learning, fixed_choices
+from tune.chooser import Learning, everything, fixed_choices, known_choices
 from tune.chosen import PLACEHOLDER, Choice, copies_key
-from tune.groups import served_as_well, traced_together
+from tune.groups import served_as_well, traced_as_a_whole, traced_together
 from tune.prepare import StudyJob
 from tune.records import Record, ended, read_certificates, read_records
-from tune.space import num_points
 from tune.study import OptunaSearch
 from tune.suggest import Queue
 from tune.trial import Trial
@@ -66,8 +65,9 @@ class Search:
             found: what it tries.
         """
         chosen = self.study_job.chosen
-        others = ()
-        if num_points(chosen.dimensions) is None and found.choice.baseline is None:
+        others, searched = (), found.choice.baseline is None
+        learns = isinstance(chosen.study.search, OptunaSearch)
+        if searched and learns and not traced_as_a_whole(chosen):
             others = served_as_well(chosen, found.choice, self.candidate)
         return Trying(number, found, self.copies_of(found.choice), others)
 
@@ -79,11 +79,16 @@ class Search:
     def queue(self) -> Queue:
         """Return the trials that are left."""
         study_job, search = self.study_job, self.study_job.chosen.study.search
-        records = [
-            one for one in read_records(study_job.job.store) if one.status != "failed"
-        ]
+        stored = read_records(study_job.store)
+        records = [one for one in stored if one.status != "failed"]
         over = ended(records)
-        left = ((n, one) for n, one in enumerate(self.fixed) if one.key not in over)
+        left = [(n, one) for n, one in enumerate(self.fixed) if one.key not in over]
+        known = {choice.key for _, choice in left}
+        left += [
+            (one.number, one.choice)  # which a search that learns chose, and failed
+            for one in stored
+            if one.status == "failed" and one.choice.key not in known
+        ]
         learning = None
         if isinstance(search, OptunaSearch):
             learning = Learning(
@@ -93,7 +98,7 @@ class Search:
             )
         return Queue(
             records=records,
-            known=left,
+            known=iter(left),
             learning=learning,
             num_trials=self.num_trials,
             num_images=len(study_job.job.entries),
@@ -107,7 +112,11 @@ class Search:
         Raises:
             ValueError: with the reason of the first.
         """
-        found = [self.candidate(choice) for choice in self.fixed]
+        chosen = self.study_job.chosen
+        searched = known_choices(chosen)
+        if searched is None:
+            searched = everything(chosen) if traced_as_a_whole(chosen) else ()
+        found = [self.candidate(choice) for choice in searched]
         if found and all(one.reading is None for one in found):
             raise ValueError(
                 f"A study needs a point that can be tried; all {len(found)} are "
@@ -120,7 +129,7 @@ class Search:
         Args:
             trial: of the study.
         """
-        records = {one.number: one for one in read_records(self.study_job.job.store)}
+        records = {one.number: one for one in read_records(self.study_job.store)}
         return self.candidate(records[trial.number].choice)
 
     def trial(self, record: Record) -> Trial:
@@ -132,7 +141,7 @@ class Search:
         found = self.candidate(record.choice)
         curve = score = None
         if record.rungs and found.reading is not None:
-            table = read_certificates(self.study_job.job.store, record.number)
+            table = read_certificates(self.study_job.store, record.number)
             curve = curve_of(found, found.reading, table)
             score = self.study_job.chosen.study.objective.score(curve)
         return Trial(

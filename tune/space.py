@@ -11,6 +11,9 @@ from pipelines.recipe_file import for_sigma
 VARIED = ("sigma", "local", "sampling.num_estimate", "purifier", "classifier")
 """Fields that a study may vary, with what lies inside them."""
 
+_WHOLE = ("local.num", "local.seed", "sampling.num_estimate")
+"""Fields of whole numbers."""
+
 _RANGE = {"low", "high", "log", "step"}
 
 Point = Mapping[str, int | float]
@@ -96,6 +99,7 @@ def dimension(field: str, written: Any) -> Dimension:
     """
     require_varied(field, "study.space")
     if isinstance(written, list) and written:
+        _require_different(field, written)
         return Choices(field, tuple(map(str, written)), tuple(written))
     if isinstance(written, dict) and set(written) == {"per_sigma"}:
         return _per_sigma(field, written["per_sigma"])
@@ -127,6 +131,14 @@ def require_varied(field: str, where: str) -> None:
         )
 
 
+def _require_different(field: str, values: Sequence[Any]) -> None:
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise ValueError(
+            f"study.space needs different values; {field} has {values!r}. List each "
+            f"once."
+        )
+
+
 def _per_sigma(field: str, lists: Any) -> Choices:
     fits = isinstance(lists, dict) and all(isinstance(v, list) for v in lists.values())
     lengths = {len(values) for values in lists.values()} if fits else set()
@@ -146,18 +158,20 @@ def _range(field: str, written: Mapping[str, Any]) -> Range:
     low, high = written["low"], written["high"]
     step, log = written.get("step"), bool(written.get("log", False))
     whole = isinstance(low, int) and isinstance(high, int)
-    if step is None and whole:
+    if step is None and field in _WHOLE:
         step = 1
     fits = _is_number(low) and _is_number(high) and low < high
-    if not fits or (step is not None and not (whole and isinstance(step, int))):
+    stepped = whole and isinstance(step, int) and step >= 1
+    if not fits or (step is not None and not stepped):
         raise ValueError(
-            f"study.space needs low below high, and a step between whole numbers; "
-            f"{field} has {dict(written)!r}. Write {{low: 0.1, high: 0.5}}."
+            f"study.space needs low below high, and a step of at least 1 between whole "
+            f"numbers; {field} has {dict(written)!r}. Write {{low: 0.1, high: 0.5}}."
         )
     if log and (low <= 0 or step is not None):
         raise ValueError(
-            f"study.space needs a logarithmic range of numbers above 0; {field} has "
-            f"{dict(written)!r}. Write {{low: 0.01, high: 1.0, log: true}}."
+            f"study.space needs log for a continuous field above 0 alone; {field} has "
+            f"{dict(written)!r}. Write {{low: 0.01, high: 1.0, log: true}}, or list "
+            f"values."
         )
     return Range(field, low, high, log, step)
 

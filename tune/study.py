@@ -10,7 +10,7 @@ from pipelines.recipe import validated
 from pipelines.recipe_file import Raw
 from tune.budget import Budget
 from tune.objective import Objective
-from tune.space import Dimension, dimension, num_points, require_varied
+from tune.space import Dimension, dimension, require_varied
 
 Fields = Mapping[str, Any]
 """Values by dotted path."""
@@ -127,7 +127,7 @@ class Study(Part):
         derived = self.budget.derived_field if self.budget else None
         clash = [
             name
-            for name in ("space", "variants", "baselines")
+            for name in ("space", "variants")
             for fields in self._fields_of(name)
             if derived in fields
         ]
@@ -142,16 +142,32 @@ class Study(Part):
         return [self.space] if name == "space" else list(getattr(self, name).values())
 
     @model_validator(mode="after")
-    def _has_points_enough(self) -> Self:
-        there = num_points(self.dimensions)
-        asked = getattr(self.search, "num_trials", 0)
-        times = max(1, len(self.variants))
-        if there is not None and asked > times * there:
+    def _sets_no_field_twice(self) -> Self:
+        for name in ("space", "variants", "baselines"):
+            for fields in self._fields_of(name):
+                for one in fields:
+                    inside = [other for other in fields if other.startswith(f"{one}.")]
+                    if inside:
+                        raise ValueError(
+                            f"study.{name} needs each field once; it has {one} and "
+                            f"{inside[0]}, which lies in it. Leave one of them out."
+                        )
+        return self
+
+    @model_validator(mode="after")
+    def _names_its_variants(self) -> Self:
+        if "" in self.variants:
             raise ValueError(
-                f"study.search needs as many points as it tries; space and variants "
-                f"have {times * there}, num_trials {asked}. Take search grid, or fewer."
+                "study.variants needs names that a table can show; one is empty. "
+                "Name it."
             )
         return self
+
+
+class _Whole(Part):
+    """What a recipe adds to a run, so that errors name its fields in full."""
+
+    study: Study
 
 
 def load_study(raw: Raw, name: str) -> tuple[Study, Raw]:
@@ -170,4 +186,5 @@ def load_study(raw: Raw, name: str) -> tuple[Study, Raw]:
             f"budget_matched_digits, or run diffsmooth certify {name}."
         )
     rest = {field: value for field, value in raw.items() if field != "study"}
-    return validated(Study, raw["study"], name), rest
+    whole = validated(_Whole, {"study": raw["study"]}, name)
+    return whole.study, rest

@@ -25,7 +25,7 @@ class Suggestions(Searcher):
 
         Args:
             queue: what is tried next.
-            ended: is told of every trial that has ended.
+            ended: is told of every trial that has ended, or was refused.
         """
         super().__init__(metric=VALUE, mode="max")
         self._queue, self._ended = queue, ended
@@ -33,7 +33,9 @@ class Suggestions(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial, or that there is none."""
-        trying = self._queue.next()
+        trying, refused = self._queue.next(), self._queue.refused()
+        for record in refused:
+            self._ended(record)
         if trying is None:
             return Searcher.FINISHED
         self._running[trial_id] = (trying, time.monotonic(), [])
@@ -99,6 +101,7 @@ class Queue:
 
     def __post_init__(self) -> None:
         self._tried = {record.choice.key: record.number for record in self.records}
+        self._refused: list[Record] = []
 
     def next(self) -> Trying | None:
         """Return the next trial; ``None`` when there is no more."""
@@ -107,8 +110,14 @@ class Queue:
             found = self.candidate(choice)
             if found.reading is not None:
                 return self.trying(number, found)
-            self.records.append(self._refused(number, found))
+            self.records.append(self._refusal(number, found))
+            self._refused.append(self.records[-1])
         return self._learned()
+
+    def refused(self) -> list[Record]:
+        """Return those that were refused since this was asked last."""
+        found, self._refused = self._refused, []
+        return found
 
     def _learned(self) -> Trying | None:
         if self.learning is None or len(self._tried) >= self.num_trials:
@@ -152,13 +161,13 @@ class Queue:
             reason=reason,
             rungs=tuple(rungs),
             cost=trying.candidate.cost,
-            order=len(self.records),
+            order=self._next_order(),
             seconds=seconds,
         )
         self.records.append(made)
         return made
 
-    def _refused(self, number: int, found: Candidate) -> Record:
+    def _refusal(self, number: int, found: Candidate) -> Record:
         return Record(
             number=number,
             choice=found.choice,
@@ -166,9 +175,12 @@ class Queue:
             reason=found.refusal,
             rungs=(),
             cost=found.cost,
-            order=len(self.records),
+            order=self._next_order(),
             seconds=0.0,
         )
+
+    def _next_order(self) -> int:
+        return max((record.order for record in self.records), default=-1) + 1
 
 
 def rungs_of(halving: Halving | None, num_images: int) -> tuple[int, ...]:

@@ -55,9 +55,7 @@ def _table(tuned: Tuned) -> Table:
     table.add_column(Text(study.objective.name), justify="right")
     table.add_column("cost", justify="right")
     for one in shown:
-        name = one.setting.name
-        named = f"{one.baseline}, {name}" if one.baseline else name
-        table.add_row(str(one.number), Text(named), _told(one), f"{one.cost:.4g}")
+        table.add_row(str(one.number), Text(one.name), _told(one), f"{one.cost:.4g}")
     return table
 
 

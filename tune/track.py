@@ -46,7 +46,7 @@ class StudyLog:
         """
         job, setting = self.study_job.job, trial.setting
         child = self.tracker.start_trial(
-            self.parent, _name(trial), out=job.out, number=trial.number
+            self.parent, trial.name, out=job.out, number=trial.number
         )
         params = {
             "trial": trial.number,
@@ -83,13 +83,6 @@ class StudyLog:
                 self.tracker.finish(self.parent, succeeded=False)
         except ConnectionError as error:
             logger.warning("The study stays open in MLflow. %s", error)
-
-
-def _name(trial: Trial) -> str:
-    setting = trial.setting
-    if trial.baseline is None:
-        return setting.name
-    return f"{trial.baseline}, {setting.name}"
 
 
 def _values(trial: Trial) -> dict[str, float]:

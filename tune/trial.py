@@ -81,3 +81,9 @@ class Trial:
 
     curve: Curve | None = None
     """Its certificates; of fewer images where it was stopped."""
+
+    @property
+    def name(self) -> str:
+        """Its setting as words, with the method it stands for."""
+        named = self.setting.name
+        return f"{self.baseline}, {named}" if self.baseline else named

@@ -44,6 +44,11 @@ class Shared:
     """What all trials of a study know."""
 
     out: str
+    """OUT, which holds the votes."""
+
+    own: str
+    """Of the study's trials, inside OUT."""
+
     objective: Objective
     together: Mapping[str, tuple[Reading, ...]]
     """Of the runs that one pass serves, by their copies."""
@@ -66,10 +71,12 @@ def try_out(config: Mapping[str, Any], shared: Shared, casters: Sequence[Any]) -
     trying: Trying = config["trying"]
     reading = trying.candidate.reading
     assert reading is not None  # who was refused is not tried
-    store, began = open_store(shared.out), time.monotonic()
+    store, own = open_store(shared.out), open_store(shared.own)
+    began = time.monotonic()
     together = (reading, *trying.others, *shared.together.get(trying.copies, ()))
     caster = casters[int(trying.copies, 16) % len(casters)]  # one for all of a kind
-    for num_images in shared.rungs:
+    searched = trying.candidate.choice.baseline is None
+    for num_images in shared.rungs if searched else shared.rungs[-1:]:
         asked = Asked(reading, together, num_images)
         try:
             where: Held = ray.get(caster.cast.remote(asked))
@@ -80,7 +87,7 @@ def try_out(config: Mapping[str, Any], shared: Shared, casters: Sequence[Any]) -
             return
         labels = dict(shared.labels[:num_images])
         certificates = certify_traced(store, reading, where, labels)
-        write_certificates(store, trying.number, certificates)
+        write_certificates(own, trying.number, certificates)
         curve = curve_of(trying.candidate, reading, certificates)
         value = shared.objective.score(curve).value
         seconds = time.monotonic() - began

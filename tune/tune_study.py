@@ -124,6 +124,6 @@ def _tell(trial: Trial, num_trials: int, seconds: float) -> None:
         num_trials,
         trial.status,
         seconds,
-        trial.setting.name,
+        trial.name,
         score,
     )

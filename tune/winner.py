@@ -42,10 +42,12 @@ def warning_of(trials: Sequence[Trial], winner: Trial, objective: Objective) -> 
     assert winner.curve is not None  # who has a score has certificates
     num, images = len(searched(trials)), winner.curve.num_images
     excess = optimism(num, objective.standard_error(winner.curve))
+    by = ""
+    if 0 < excess < np.inf:
+        by = f", by up to {excess:.2g} if all were equally good"
     return (
         f"Winner's curse: the best of {num} settings on {images:,} images scores too "
-        f"high, by up to {excess:.2g} if all were equally good. Quote what "
-        f"`diffsmooth tune --confirm` finds on held-out images."
+        f"high{by}. Quote what `diffsmooth tune --confirm` finds on held-out images."
     )
 
 

@@ -50,8 +50,12 @@ def start(
             driver.wait()
 
 
+def trials(out: Path) -> list[Path]:
+    return sorted(out.glob("studies/*/trials/*.json"))
+
+
 def records(out: Path) -> list[dict[str, Any]]:
-    paths = sorted((out / "trials").glob("*.json"))
+    paths = trials(out)
     found = [json.loads(path.read_text()) for path in paths]
     return [{k: v for k, v in one.items() if k != "seconds"} for one in found]
 
@@ -62,13 +66,13 @@ def test_a_study_whose_driver_is_killed_ends_with_the_same_trials(
     study("learned", *LEARNS)
     driver, out = start("learned_killed"), runs / "learned_killed"
     end = time.monotonic() + 120
-    while len(list((out / "trials").glob("*.json"))) < 10:
+    while len(trials(out)) < 10:
         assert driver.poll() is None
         assert time.monotonic() < end
         time.sleep(0.02)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    kept = {p: p.stat().st_mtime_ns for p in (out / "trials").glob("*.json")}
+    kept = {p: p.stat().st_mtime_ns for p in trials(out)}
     study("learned_killed", *LEARNS)
 
     assert len(kept) < 24

@@ -56,6 +56,12 @@ class Workshop:
         torch.save(content, self.folder / "w.pt")
         self.certify(f"classifier.weights={{path: {self.folder}/w.pt}}")
 
+    def beside(self, name: str) -> None:
+        path = self.folder / "out" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        self.certify()
+
     def pictures(self, *contents: bytes) -> None:
         folder = self.folder / "pictures" / "0"
         folder.mkdir(parents=True)
@@ -303,6 +309,14 @@ CASES: dict[str, tuple[Callable[[Workshop], object], list[str]]] = {
     "OUT with votes of another identity": (
         lambda w: _continue_as_another(w),
         ["seed: 0, now 1", "local.num: 3, now 4", "precision: 'float32', now 'bfl"],
+    ),
+    "OUT with a study": (
+        lambda w: w.beside("studies/one/study.json"),
+        ["an OUT of its own", "has a study", "another --out"],
+    ),
+    "recipe with a study": (
+        lambda w: w.certify(name="budget_matched_digits"),
+        ["budget_matched_digits has study", "Run diffsmooth tune"],
     ),
     "OUT with an imported log": (
         lambda w: _over_an_import(w),

@@ -136,8 +136,8 @@ def test_a_study_says_how_its_trials_ended(store: Store) -> None:
     store.write("recipe.yaml", b"study: {}")
     for number, way in enumerate(("finished", "stopped", "finished")):
         said = json.dumps({"status": way}).encode()
-        store.write(f"trials/{number:05}.json", said)
-    store.write("trials/00000.parquet", b"")
+        store.write(f"studies/one/trials/{number:05}.json", said)
+    store.write("studies/one/trials/00000.parquet", b"")
 
     assert status(store.url).lines()[2] == "trials       2 finished, 1 stopped"
     store.write("report/study.md", b"")

@@ -222,7 +222,10 @@ def test_what_may_not_be_tried_is_never_asked_for() -> None:
     assert 1 not in places(found, "local.num")
 
 
-def test_a_continuous_space_of_which_nothing_may_be_tried_comes_to_an_end() -> None:
+def test_a_continuous_space_is_asked_for_past_what_may_not_be_tried() -> None:
+    few = learning(CONTINUOUS, lambda one: one.point["local.sigma"] < 0.05)
+
+    assert len(asked(lambda: few, 9)) == 9
     assert learning(CONTINUOUS, lambda _: False).next(set(), []) is None
 
 

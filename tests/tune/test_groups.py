@@ -119,7 +119,7 @@ def test_a_finite_space_in_which_a_search_learns_is_traced_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "space", [CONTINUOUS, {"local.num": {"low": 1, "high": 2_001}}]
+    "space", [CONTINUOUS, {"local.num": {"low": 1, "high": 1_001}}]
 )
 def test_of_a_space_that_is_too_large_the_baselines_alone_are_traced_ahead(
     space: dict[str, Any],

@@ -157,7 +157,7 @@ def test_an_objective_is_out_of_reach_where_no_image_could_count(
     [
         (ACCURACY, 0.5),
         (MEAN, 0.5),
-        (MEAN.model_copy(update={"radii": (1.0, 0.75, 0.0)}), 0.75),
+        (MEAN.model_copy(update={"radii": (0.0, 1.0, 0.75)}), 0.75),
         (ACR, 0.0),
     ],
 )

@@ -23,7 +23,7 @@ SEARCHED = Record(
     status="stopped",
     reason="",
     rungs=(Rung(64, 100 / 3), Rung(128, 1e-17)),
-    cost=4.43e12,
+    cost=4.43e12 / 3,
     order=0,
     seconds=12.5,
 )

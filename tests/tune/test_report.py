@@ -104,6 +104,9 @@ def test_summary_counts_trials_and_tells_why_some_were_not_tried(
     told = study_markdown(all_kinds, study_of(), PROMISE)
 
     assert "6 trials: 3 finished, 1 stopped, 1 refused, 1 failed." in told
+    assert "\n2 trials: 2 finished.\n" in study_markdown(
+        [all_kinds[1], all_kinds[5]], study_of(), PROMISE
+    )
     assert "* trial 4: Broke." in told
     assert told.startswith("# certified accuracy at 0.5, percent\n\n" + PROMISE)
 

@@ -95,10 +95,10 @@ def test_trials_at_once_are_taken_down_in_the_order_in_which_they_end() -> None:
         asking.on_trial_complete(trial_id, result(NUM_IMAGES, 1.0))
 
     # Number 2 was refused before the third trial began.
-    assert [(one.number, one.order) for one in told] == [(3, 1), (0, 2), (1, 3)]
+    assert [(one.number, one.order) for one in told] == [(2, 0), (3, 1), (0, 2), (1, 3)]
 
 
-def test_a_refused_trial_is_taken_down_and_told_to_nobody() -> None:
+def test_a_refused_trial_is_taken_down_and_told_like_any_other() -> None:
     queue = queue_of(3)
     asking, told = suggestions(queue)
     for trial_id in "ab":
@@ -106,9 +106,27 @@ def test_a_refused_trial_is_taken_down_and_told_to_nobody() -> None:
         asking.on_trial_complete(trial_id, result(NUM_IMAGES, 1.0))
 
     assert asking.suggest("c") == Searcher.FINISHED
-    statuses = [(one.number, one.status, one.reason) for one in queue.records]
-    assert statuses[2:] == [(2, "refused", "Too loud.")]
-    assert told == queue.records[:2]
+    *_, last = queue.records
+    assert (last.number, last.order, last.status) == (2, 2, "refused")
+    assert last.reason == "Too loud."
+    assert told == queue.records
+
+
+def test_a_search_learns_from_what_a_trial_reported_last_unless_it_failed() -> None:
+    queue = queue_of(5)
+    asking, _ = suggestions(queue)
+    for trial_id, reported, error in [
+        ("a", (16, 32, 100), False),
+        ("b", (16, 32), False),
+        ("c", (16,), True),
+    ]:
+        asking.suggest(trial_id)
+        for images in reported:
+            asking.on_trial_result(trial_id, result(images, float(images)))
+        asking.on_trial_complete(trial_id, error=error)
+
+    found = [(one.point["sigma"], value, cost) for one, value, cost in queue.found()]
+    assert found == [(0, 100.0, 7.0), (1, 32.0, 7.0)]
 
 
 @pytest.mark.parametrize(
@@ -166,27 +184,21 @@ def seen_live() -> tuple[Told, list[Record]]:
     return tell, records
 
 
-def decisions(tell: Told, value: float) -> list[str]:
-    """Return what is decided on a new trial that has the same value throughout."""
-    found: list[str] = []
-    for images in rungs_of(HALVING, NUM_IMAGES):
-        found.append(tell("new", images, value))
-        if found[-1] == TrialScheduler.STOP:
-            break
-    return found
-
-
-def test_a_scheduler_that_reads_records_decides_as_one_that_saw_the_trials() -> None:
-    lengths = set()
-    for value in np.linspace(38, 62, 49):
+@pytest.mark.parametrize("rung", [0, 1, 2])
+def test_a_scheduler_that_reads_records_decides_as_one_that_saw_the_trials(
+    rung: int,
+) -> None:
+    *before, images = rungs_of(HALVING, NUM_IMAGES)[: rung + 1]
+    decided = []
+    for value in np.linspace(40, 60, 41):
         live, records = seen_live()
         read = told_to(scheduler_of(HALVING, NUM_IMAGES, records))
+        for earlier in before:
+            assert {tell("new", earlier, 99.0) for tell in (live, read)} == {"CONTINUE"}
+        decided.append((live("new", images, value), read("new", images, value)))
 
-        decided = decisions(live, value)
-
-        assert decisions(read, value) == decided
-        lengths.add(len(decided))
-    assert {1, 4} <= lengths
+    assert {one for one, _ in decided} == {"CONTINUE", "STOP"}
+    assert all(one == other for one, other in decided)
 
 
 def test_a_trial_in_the_worse_half_of_those_that_came_so_far_is_left_off() -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from functools import lru_cache
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
@@ -124,13 +125,19 @@ class Run(Part):
     @model_validator(mode="after")
     def _warn_of_large_local_noise(self) -> Self:
         if self.local.sigma >= self.sigma:
-            logger.warning(
-                "local.sigma is usually below sigma; at sigma %s it has %s. The "
-                "certificate stays valid, but the purified image drowns in noise.",
-                self.sigma,
-                self.local.sigma,
-            )
+            _warn_of_local_noise(self.sigma, self.local.sigma)
         return self
+
+
+@lru_cache
+def _warn_of_local_noise(sigma: float, local_sigma: float) -> None:
+    """Warn once in a process, however often a run is built."""
+    logger.warning(
+        "local.sigma is usually below sigma; at sigma %s it has %s. The "
+        "certificate stays valid, but the purified image drowns in noise.",
+        sigma,
+        local_sigma,
+    )
 
 
 class Recipe(Part):

@@ -37,7 +37,7 @@ def draw_curves(curves: Sequence[Curve]) -> dict[str, bytes]:
         axes = figure.add_subplot()
         _draw_all(axes, curves)
         figure.legend(loc="outside right upper", fontsize=10)
-        return {kind: _saved(figure, kind) for kind in _METADATA}
+        return saved(figure)
 
 
 def _draw_all(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -103,7 +103,15 @@ def _colours(num: int) -> list[tuple[float, ...]]:
     return [colormaps["turbo"](index / (num - 1)) for index in range(num)]
 
 
-def _saved(figure: Figure, kind: str) -> bytes:
-    picture = io.BytesIO()
-    figure.savefig(picture, format=kind, dpi=150, metadata=_METADATA[kind])
-    return picture.getvalue()
+def saved(figure: Figure) -> dict[str, bytes]:
+    """Return a figure by format, the same bytes for the same figure.
+
+    Args:
+        figure: drawn with a fixed ``svg.hashsalt``.
+    """
+    pictures = {}
+    for kind, metadata in _METADATA.items():
+        picture = io.BytesIO()
+        figure.savefig(picture, format=kind, dpi=150, metadata=metadata)
+        pictures[kind] = picture.getvalue()
+    return pictures

@@ -1,6 +1,6 @@
 """The table of certified accuracy as Markdown, LaTeX and for the terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +22,7 @@ LEGEND = (
     "radius: several classifiers, not one."
 )
 _SCORES = ("clean", "smoothed", "abstained", "ACR", "images")
-_LATEX_SPECIAL = str.maketrans(
+LATEX_SPECIAL = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {
         "\\": r"\textbackslash{}",
@@ -85,16 +85,28 @@ def latex_table(curves: Sequence[Curve]) -> str:
     best = _best_cells(rows)
     lines = [_line(row, lambda cell: _latex_cell(cell, best)) for row in rows]
     header = _header(curves)
-    caption = " ".join([*settings_lines(curves), LEGEND]).translate(_LATEX_SPECIAL)
+    caption = " ".join([*settings_lines(curves), LEGEND]).translate(LATEX_SPECIAL)
+    return latex_frame(caption, _latex_line(header), map(_latex_line, lines))
+
+
+def latex_frame(caption: str, header: str, lines: Iterable[str]) -> str:
+    """Return a table in LaTeX around its lines.
+
+    Args:
+        caption: escaped.
+        header: first line, of which the first column is aligned left.
+        lines: those below it.
+    """
+    columns = "r" * header.count(" & ")
     return "\n".join(
         [
             "\\begin{table}",
             f"\\caption{{{caption}}}",
-            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            f"\\begin{{tabular}}{{l{columns}}}",
             "\\hline",
-            _latex_line(header),
+            header,
             "\\hline",
-            *(_latex_line(line) for line in lines),
+            *lines,
             "\\hline",
             "\\end{tabular}",
             "\\end{table}\n",
@@ -197,4 +209,4 @@ def _latex_cell(cell: Cell | None, best: Sequence[Cell]) -> str:
 
 def _latex_line(cells: Sequence[str]) -> str:
     run, *others = cells
-    return " & ".join([run.translate(_LATEX_SPECIAL), *others]) + r" \\"
+    return " & ".join([run.translate(LATEX_SPECIAL), *others]) + r" \\"

@@ -9,19 +9,9 @@ import numpy as np
 
 from ops.score.certified_accuracy import binomial_interval, num_certified
 from pipelines.curve import Curve, radius_name, table_radii
-from pipelines.render_table import UNREACHABLE
+from pipelines.render_table import LATEX_SPECIAL, UNREACHABLE, latex_frame
 from pipelines.table_rows import Cell
 from tune.trial import Trial
-
-_LATEX = str.maketrans(
-    {char: f"\\{char}" for char in "&%$#_{}"}
-    | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        UNREACHABLE: "--",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -108,21 +98,8 @@ def budget_markdown(
 def budget_latex(rows: Sequence[BudgetRow], radii: Sequence[float], remark: str) -> str:
     """Write what ``budget_markdown`` does in LaTeX, for which no package is needed."""
     header, *lines = _lines([_escaped(row) for row in rows], radii, _latex_cell)
-    caption = " ".join(filter(None, [remark, _legend(rows)])).translate(_LATEX)
-    return "\n".join(
-        [
-            "\\begin{table}",
-            f"\\caption{{{caption}}}",
-            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-            "\\hline",
-            _latex_line(header),
-            "\\hline",
-            *map(_latex_line, lines),
-            "\\hline",
-            "\\end{tabular}",
-            "\\end{table}\n",
-        ]
-    )
+    caption = " ".join(filter(None, [remark, _legend(rows)])).translate(LATEX_SPECIAL)
+    return latex_frame(caption, _latex_line(header), map(_latex_line, lines))
 
 
 def budget_csv(rows: Sequence[BudgetRow], radii: Sequence[float]) -> str:
@@ -209,7 +186,9 @@ def _latex_line(line: Sequence[str]) -> str:
 
 
 def _escaped(row: BudgetRow) -> BudgetRow:
-    variant, label = (name.translate(_LATEX) for name in (row.variant, row.label))
+    variant, label = (
+        name.translate(LATEX_SPECIAL) for name in (row.variant, row.label)
+    )
     return replace(row, variant=variant, label=label)
 
 

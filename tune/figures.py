@@ -1,6 +1,5 @@
 """What a study found as figures: score against cost, and accuracy by local noises."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, cycle, groupby
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ops.score.certified_accuracy import num_certified
 from pipelines.curve import Curve
+from pipelines.render_curve import saved
 from tune.trial import Score, Trial
 
 _LOOK: Any = {
@@ -22,7 +22,6 @@ _LOOK: Any = {
     "font.size": 11,
     "axes.formatter.useoffset": False,
 }
-_METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 _ROOM_OF_A_NUMBER = (0.05, 0.04)
 """Width and height, as shares of the axes."""
 
@@ -90,7 +89,7 @@ def draw_pareto(
         legend = figure.legend(loc="outside right upper", fontsize=9)
         lines = "\n".join(text.get_text() for text in legend.get_texts())
         figure.set_figheight(max(6.0, 0.7 + 0.2 * len(lines.splitlines())))
-        return _saved(figure)
+        return saved(figure)
 
 
 def draw_ablation(trials: Sequence[Trial], variant: str = "") -> dict[str, bytes]:
@@ -132,7 +131,7 @@ def draw_ablation(trials: Sequence[Trial], variant: str = "") -> dict[str, bytes
         grid[0, 0].set_ylim(0, 101)
         figure.supxlabel("l2 radius, in units of [0, 1] pixels", fontsize="medium")
         figure.supylabel("certified accuracy, percent", fontsize="medium")
-        return _saved(figure)
+        return saved(figure)
 
 
 def _scored(trials: Sequence[Trial]) -> list[tuple[Trial, Score]]:
@@ -239,12 +238,3 @@ def _colours(numbers: Iterable[float]) -> dict[float, str]:
     many = colormaps["turbo"].resampled(num)
     shades = (few if num <= few.N else many)(range(num))
     return dict(zip(ordered, map(to_hex, shades), strict=True))
-
-
-def _saved(figure: Figure) -> dict[str, bytes]:
-    pictures = {}
-    for kind, metadata in _METADATA.items():
-        picture = io.BytesIO()
-        figure.savefig(picture, format=kind, dpi=150, metadata=metadata)
-        pictures[kind] = picture.getvalue()
-    return pictures

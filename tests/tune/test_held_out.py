@@ -31,7 +31,7 @@ def judge(tuned: Data, held_out: Data, **more: Any) -> None:
     """Hold the images of a study against those that its winner is judged by."""
     tuned_entries, others = entries_of(tuned), entries_of(held_out)
     digests = entry_digests(tuned.source, tuned_entries)
-    same = tuned.source.name == held_out.source.name
+    same = tuned.source == held_out.source
     more = {"same_source": same, **more}
     require_apart(tuned_entries, digests, others, held_out, **more)
 

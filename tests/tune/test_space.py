@@ -46,10 +46,13 @@ def test_a_range_of_whole_numbers_gives_every_step_and_never_passes_its_end(
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_a_range_of_numbers_gives_any_of_them_and_has_no_size(log: bool) -> None:
-    one = dimension("local.sigma", {"low": 0.05, "high": 1.0, "log": log})
+@pytest.mark.parametrize(("low", "high"), [(0.05, 1.0), (1, 2)])
+def test_a_range_of_numbers_gives_any_of_them_and_has_no_size(
+    low: float, high: float, log: bool
+) -> None:
+    one = dimension("local.sigma", {"low": low, "high": high, "log": log})
 
-    assert one == Range("local.sigma", 0.05, 1.0, log, None)
+    assert one == Range("local.sigma", low, high, log, None)
     assert one.size is None
     assert one.chosen(0.3125, 0.25) == ("0.3125", 0.3125)
 
@@ -127,6 +130,9 @@ def test_a_field_that_studies_vary_is_taken_with_all_that_lies_in_it(
         ({"low": "a", "high": "b"}, "low below high"),
         ({"low": 0.1, "high": 0.5, "step": 1}, "step of at least 1"),
         ({"low": 1, "high": 5, "step": 0.5}, "step of at least 1"),
+        ({"low": 1, "high": 5, "step": 0}, "step of at least 1"),
+        ({"low": 1, "high": 5, "step": -1}, "step of at least 1"),
+        ([0.1, 0.2, 0.1], "different values"),
         ({"low": 1, "high": 9, "log": True, "step": 1}, "log for a continuous"),
         ({"low": 0.0, "high": 1.0, "log": True}, "continuous field above 0"),
         ({"low": -0.5, "high": 1.0, "log": True}, "continuous field above 0"),

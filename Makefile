@@ -35,6 +35,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/bench/rounds.py --write
 	$(BIN)/python tests/bench/two_rules.py --write
 	$(BIN)/python tests/bench/lattice_noise.py --write
+	$(BIN)/python tests/bench/one_pass.py --write
 	$(BIN)/python tests/bench/commit_cost.py --write
 
 chaos: $(INSTALLED)

@@ -225,4 +225,7 @@ def scheduler_of(
         for rung in record.rungs:
             result = {IMAGES: rung.images, VALUE: rung.value}
             scheduler.on_trial_result(controller, trial, result)
+        if record.status == "finished":  # which Tune tells it; a baseline, that alone
+            last = {IMAGES: record.rungs[-1].images, VALUE: record.rungs[-1].value}
+            scheduler.on_trial_complete(controller, trial, last)
     return scheduler

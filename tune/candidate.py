@@ -60,7 +60,8 @@ def candidate(
             :func:`model_key`.
         num_images: that the study tunes on.
     """
-    run = chosen.run(choice, PLACEHOLDER)
+    point = {k: v for k, v in choice.point.items() if k != "sampling.num_estimate"}
+    run = chosen.run(replace(choice, point=point), PLACEHOLDER)
     resolved, cost = models[model_key(run)]
     try:
         run = _whole(chosen, choice, cost)
@@ -80,6 +81,7 @@ def _as_chosen(chosen: Chosen, choice: Choice, run: Run) -> Setting:
     num_estimate = values.get("sampling.num_estimate", run.sampling.num_estimate)
     return replace(
         chosen.setting(choice, run),
+        local_sigma=values.get("local.sigma", run.local.sigma),
         num_local=values.get("local.num", run.local.num),
         num_estimate=num_estimate,
     )

@@ -21,7 +21,10 @@ from tune.study import GridSearch, OptunaSearch, RandomSearch
 
 logger = logging.getLogger(__name__)
 
-_TIMES = 100
+_ASKED = 10
+"""Of these, points that Optuna is asked for: it is not told what was refused."""
+
+_TIMES = 200
 """Points that are drawn in search of one that was not tried."""
 
 _VARIANT = "variant"
@@ -144,7 +147,7 @@ class Learning:
             found: what came of them, in the order in which they ended.
         """
         for attempt in range(_TIMES):
-            choice = self._asked(len(tried), attempt, found)
+            choice = self._drawn(len(tried), attempt, found)
             if choice.key not in tried and self._may_be_tried(choice):
                 return choice
         if num_points(self._chosen.dimensions) is None:
@@ -157,6 +160,13 @@ class Learning:
             if choice.key not in tried and self._may_be_tried(choice):
                 return choice
         return None
+
+    def _drawn(self, number: int, attempt: int, found: Sequence[Found]) -> Choice:
+        """Ask Optuna, and after some points that were refused or tried, draw."""
+        if attempt < _ASKED:
+            return self._asked(number, attempt, found)
+        seed = [self._search.seed, number, attempt]
+        return _random(self._chosen, np.random.default_rng(seed))
 
     def _asked(self, number: int, attempt: int, found: Sequence[Found]) -> Choice:
         seed = _seed(self._search.seed, number, attempt)

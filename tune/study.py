@@ -120,6 +120,12 @@ class Study(Part):
             for fields in self._fields_of(name):
                 for one in fields:
                     require_varied(one, f"study.{name}")
+                    if one == "sigma":
+                        raise ValueError(
+                            f"study.{name} needs fields other than sigma, which each "
+                            f"is tried at; it has sigma {fields[one]!r}. Put it into "
+                            f"study.space."
+                        )
         return self
 
     @model_validator(mode="after")

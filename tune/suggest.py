@@ -208,7 +208,7 @@ def scheduler_of(
         num_images: in all.
         records: of the trials that have ended, in the order in which they did.
     """
-    if halving is None:
+    if halving is None or halving.first >= num_images:
         return FIFOScheduler()
     scheduler = AsyncHyperBandScheduler(
         time_attr=IMAGES,

@@ -96,8 +96,10 @@ def test_those_that_ended_are_not_tried_again_and_failed_ones_are(store: Store) 
     for number, status in statuses.items():
         write_record(store, ended(number, fixed[number], status))
 
-    found = drained(search_of(store, LISTED).queue())
+    queue = search_of(store, LISTED).queue()
 
+    assert [record.number for record in queue.records] == [1, 3]
+    found = drained(queue)
     assert [one.number for one in found] == [0, 4]
     assert [one.candidate.choice for one in found] == [fixed[0], fixed[4]]
 
@@ -126,7 +128,9 @@ def test_a_learned_trial_that_failed_is_tried_again_under_its_number(
     assert found[0].candidate.choice == fresh[3].candidate.choice
 
 
-def played(queue: Queue, store: Store, most: int) -> list[tuple[int, str]]:
+def played(
+    queue: Queue, store: Store, most: int, failing: int | None = None
+) -> list[tuple[int, str]]:
     """Run so many trials of a queue, each to a value that hangs on its choice."""
     asking = Suggestions(queue, lambda record: write_record(store, record))
     found: list[tuple[int, str]] = []
@@ -137,8 +141,10 @@ def played(queue: Queue, store: Store, most: int) -> list[tuple[int, str]]:
             break
         choice = config["trying"].candidate.choice
         value = -abs(choice.point.get("local.sigma", 0) - 0.2)
-        asking.on_trial_complete(trial_id, {IMAGES: NUM_IMAGES, VALUE: value})
-        found.append((config["trying"].number, choice.key))
+        number = config["trying"].number
+        result = None if number == failing else {IMAGES: NUM_IMAGES, VALUE: value}
+        asking.on_trial_complete(trial_id, result, error=number == failing)
+        found.append((number, choice.key))
     return found
 
 
@@ -158,3 +164,18 @@ def test_a_study_that_is_broken_off_after_every_trial_tries_what_a_whole_one_doe
     assert played(search_of(store, study).queue(), store, 1) == []
     kept, others = ([r.number for r in read_records(s)] for s in (store, elsewhere))
     assert kept == others
+    assert {record.status for record in read_records(store)} <= {"finished", "refused"}
+
+
+@pytest.mark.parametrize("study", [LISTED, LEARNED])
+def test_trials_are_read_in_the_order_in_which_they_ended_after_one_that_failed(
+    store: Store, study: dict[str, Any]
+) -> None:
+    first = played(search_of(store, study).queue(), store, 3, failing=1)
+
+    then = played(search_of(store, study).queue(), store, 2)
+
+    numbers = [number for number, _ in [first[0], first[2], *then]]
+    finished = [one for one in read_records(store) if one.status == "finished"]
+    assert then[0] == first[1]
+    assert [one.number for one in finished] == numbers

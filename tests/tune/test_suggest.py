@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from tune.candidate import Candidate
+from tune.chooser import Found
 from tune.chosen import Choice
 from tune.records import Record, Rung
 from tune.study import Halving
@@ -51,6 +53,7 @@ def result(images: int, value: float, **more: Any) -> dict[str, Any]:
     return {IMAGES: images, VALUE: value, **more}
 
 
+@pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize(
     ("images", "failure", "error", "status"),
     [
@@ -62,7 +65,7 @@ def result(images: int, value: float, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_a_trial_that_ended_is_taken_down_with_what_it_reported(
-    images: tuple[int, ...], failure: str, error: bool, status: Status
+    images: tuple[int, ...], failure: str, error: bool, status: Status, twice: bool
 ) -> None:
     queue = queue_of(5)
     asking, told = suggestions(queue)
@@ -71,9 +74,10 @@ def test_a_trial_that_ended_is_taken_down_with_what_it_reported(
     if failure:
         results.append(result(0, np.nan, **{FAILED: failure}))
 
+    last = None if error else results[-1]
     for one in results:
-        asking.on_trial_result("a", one)
-    last = results[-1] if results and (failure or not error) else None
+        if one is not last or twice:  # of the last, Ray Tune may tell once or twice
+            asking.on_trial_result("a", one)
     asking.on_trial_complete("a", last, error=error)
 
     (record,) = told
@@ -112,21 +116,24 @@ def test_a_refused_trial_is_taken_down_and_told_like_any_other() -> None:
     assert told == queue.records
 
 
-def test_a_search_learns_from_what_a_trial_reported_last_unless_it_failed() -> None:
-    queue = queue_of(5)
-    asking, _ = suggestions(queue)
-    for trial_id, reported, error in [
-        ("a", (16, 32, 100), False),
-        ("b", (16, 32), False),
-        ("c", (16,), True),
-    ]:
+def test_a_search_that_learns_is_told_what_was_tried_and_what_came_of_it_last() -> None:
+    told: list[tuple[set[str], Sequence[Found]]] = []
+    choices = [Choice("", None, {"sigma": place}) for place in range(6)]
+    learning: Any = SimpleNamespace(next=lambda *a: told.append(a) or choices[5])
+    asking, _ = suggestions(replace(queue_of(5), learning=learning, num_trials=6))
+
+    for trial_id, reported in [("a", (16, 32, 100)), ("b", (16, 32)), ("c", (16,))]:
         asking.suggest(trial_id)
         for images in reported:
             asking.on_trial_result(trial_id, result(images, float(images)))
-        asking.on_trial_complete(trial_id, error=error)
+        asking.on_trial_complete(trial_id, error=trial_id == "c")
+    asking.suggest("d")  # which runs on
+    trying = asking.suggest("e")["trying"]
 
-    found = [(one.point["sigma"], value, cost) for one, value, cost in queue.found()]
-    assert found == [(0, 100.0, 7.0), (1, 32.0, 7.0)]
+    assert (trying.number, trying.candidate.choice) == (5, choices[5])
+    found = [(choices[0], 100.0, 7.0), (choices[1], 32.0, 7.0)]
+    assert told == [({choice.key for choice in choices[:5]}, found)]
+    assert asking.suggest("f") == Searcher.FINISHED
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from pipelines.progress import AnyTally, Watch, watched
 from pipelines.recipe import Run
 from pipelines.stall import STALL_SECONDS, Stall
 from pipelines.target import Target
-from pipelines.units import wave_of
+from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit, wave_of
 from pipelines.vote_rows import read_votes
 from pipelines.work import Planning, Work, waves_planned
 
@@ -131,6 +131,26 @@ def stages_of(job: Job, run: Run) -> Stages:
         ValueError: the cluster is too small.
     """
     return allot(run, cluster.capacity(), job.image_shape, job.beside)
+
+
+def divided(run: Run, wave: Wave, stages: Stages) -> tuple[int, list[Wave]]:
+    """Return how many votes a unit holds at most, and a wave in parts of some units.
+
+    Args:
+        run: for its blocks and units.
+        wave: of which something is missing of every image.
+        stages: what each gets.
+    """
+    block = run.sampling.block
+    missing = wave.num_missing_votes(block)
+    limit = votes_per_unit(
+        missing,
+        block=block,
+        unit_votes=run.stages.unit_votes,
+        num_actors=num_actors(stages),
+    )
+    units_per_image = missing / len(wave.entries) / limit
+    return limit, wave.parts(max(1, int(UNITS_PER_WAVE / units_per_image)))
 
 
 def num_actors(stages: Stages) -> int:

@@ -2,25 +2,20 @@
 
 import hashlib
 import json
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from infra.provenance import provenance
 from infra.subsets import subset_digest
 from infra.tracking import Metric, Tracker, open_tracker
-from infra.tracking_address import resolve_artifacts, resolve_uri
-from infra.tracking_client import answering
 from pipelines.canonical import digest
 from pipelines.curve import Curve, metrics
 from pipelines.identity import vote_identity
 from pipelines.prepare import Job
 from pipelines.recipe import Run
 from pipelines.report import render
+from pipelines.tracked import describe, tracked
 from pipelines.vote import Spent
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,40 +55,17 @@ class RunLog:
         self.tracker.log_metrics(child, [Metric(k, v) for k, v in values.items()])
         self.tracker.finish(child, succeeded=True)
 
-    def fail(self) -> None:
-        """End the parent run as failed; what went wrong matters more than this."""
-        try:
-            with answering("MLflow"):
-                self.tracker.finish(self.parent, succeeded=False)
-        except ConnectionError as error:
-            logger.warning("The run stays open in MLflow. %s", error)
 
-
-@contextmanager
-def opened_log(job: Job) -> Iterator[RunLog]:
+def opened_log(job: Job) -> AbstractContextManager[RunLog]:
     """Start or continue the MLflow runs of a job, which fail if the body does.
 
     Args:
         job: whose recipe says where to log.
 
-    Yields:
-        The log.
-
     Raises:
         ConnectionError: MLflow does not answer.
     """
-    folder = job.store.local_path
-    parent_folder = None if folder is None else folder.parent
-    uri = resolve_uri(job.recipe.runs[0].tracking.uri, parent_folder)
-    with answering(uri):
-        log = _open(job, uri, resolve_artifacts(uri, job.store.url))
-        finished = False
-        try:
-            yield log
-            finished = True
-        finally:
-            if not finished:
-                log.fail()
+    return tracked(job, lambda uri, root: _open(job, uri, root))
 
 
 def _open(job: Job, uri: str, artifact_root: str | None) -> RunLog:
@@ -112,15 +84,7 @@ def _open(job: Job, uri: str, artifact_root: str | None) -> RunLog:
         "subset_sha256": subset_digest(job.entries),
     }
     tracker.log_params(parent, params)
-    tracker.log_data_set(
-        parent,
-        data.source.name,
-        digest=_digest_of_images(job),
-        description=data.model_dump(mode="json"),
-    )
-    source = provenance()["source"] or {}
-    tracker.set_tags(parent, {f"git.{k}": str(v) for k, v in source.items()})
-    tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))
+    describe(tracker, parent, job, digest=_digest_of_images(job))
     return RunLog(job, tracker, parent)
 
 

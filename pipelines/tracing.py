@@ -3,14 +3,13 @@
 from dataclasses import replace
 from functools import partial
 
-from infra.sources.entry import Entry
-from pipelines.casting import Spent, Wanted, cast_all, num_actors, stages_of
+from pipelines.casting import Spent, Wanted, cast_all, divided, stages_of
 from pipelines.families import TraceTarget
 from pipelines.prepare import Job
 from pipelines.recipe import Run
 from pipelines.trace_ledger import TraceLedger
 from pipelines.trace_tally import TraceTally
-from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit
+from pipelines.units import Wave
 from pipelines.work import waves_planned
 
 
@@ -38,30 +37,17 @@ def trace(job: Job, run: Run, ledger: TraceLedger) -> Spent:
     return cast_all(job, run, wanted, ledger)
 
 
-def _entry(job: Job, entry: Entry) -> Entry:
-    return replace(entry, sha256=job.digests[entry.key])
-
-
 def _wanted(job: Job, run: Run, lacking: TraceLedger) -> Wanted:
     stages = stages_of(job, run)
-    entries = tuple(_entry(job, entry) for entry in job.entries)
+    entries = tuple(replace(e, sha256=job.digests[e.key]) for e in job.entries)
     present = lacking.present([entry.key for entry in entries])
     wave = Wave(entries, present).incomplete()
-    block = run.sampling.block
-    missing = wave.num_missing_votes(block)
-    limit = votes_per_unit(
-        missing,
-        block=block,
-        unit_votes=run.stages.unit_votes,
-        num_actors=num_actors(stages),
-    )
-    units_per_image = missing / len(wave.entries) / limit
-    waves = wave.parts(max(1, int(UNITS_PER_WAVE / units_per_image)))
+    limit, waves = divided(run, wave, stages)
     return Wanted(
         stages=stages,
         limit=limit,
         plannings=partial(waves_planned, waves=waves, stages=stages),
-        tally=lambda _: TraceTally(job.store, wave, block),
+        tally=lambda _: TraceTally(job.store, wave, run.sampling.block),
         target=TraceTarget(lacking.families),
         plan="traced",
     )

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from pipelines.casting import Spent, Wanted, cast_all, num_actors, stages_of
+from pipelines.casting import Spent, Wanted, cast_all, divided, stages_of
 from pipelines.identity import vote_facts
 from pipelines.ledger_index import LedgerIndex
 from pipelines.prepare import Job, continued_ledger
 from pipelines.recipe import Run
 from pipelines.tally import Tally
 from pipelines.target import VoteTarget
-from pipelines.units import UNITS_PER_WAVE, Wave, votes_per_unit
+from pipelines.units import Wave
 from pipelines.work import waves_planned
 
 
@@ -43,16 +43,8 @@ def _lacking(job: Job, index: LedgerIndex, blocks: Mapping[str, int]) -> Wave:
 
 
 def _wanted(job: Job, run: Run, blocks: Mapping[str, int], wave: Wave) -> Wanted:
-    block, stages = run.sampling.block, stages_of(job, run)
-    missing = wave.num_missing_votes(block)
-    limit = votes_per_unit(
-        missing,
-        block=block,
-        unit_votes=run.stages.unit_votes,
-        num_actors=num_actors(stages),
-    )
-    units_per_image = missing / len(wave.entries) / limit
-    waves = wave.parts(max(1, int(UNITS_PER_WAVE / units_per_image)))
+    stages = stages_of(job, run)
+    limit, waves = divided(run, wave, stages)
     index, reading = job.indexes[run.sigma], job.readings[run.sigma]
     return Wanted(
         stages=stages,

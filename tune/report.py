@@ -103,11 +103,7 @@ def study_markdown(trials: Sequence[Trial], study: Study, promise: str) -> str:
             radius_of(study.objective),
         ),
         "",
-        "Pareto front of score against cost: "
-        + "; ".join(
-            f"trial {one.number} ({one.setting.name})" for one in pareto_front(trials)
-        )
-        + ".",
+        f"Pareto front of score against cost: {_front(trials)}.",
     ]
     return "\n".join(lines) + "\n"
 

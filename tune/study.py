@@ -135,7 +135,7 @@ class Study(Part):
             name
             for name in ("space", "variants")
             for fields in self._fields_of(name)
-            if derived in fields
+            if any(f"{derived}.".startswith(f"{one}.") for one in fields)
         ]
         if clash:
             raise ValueError(

@@ -1,22 +1,17 @@
 """A study in MLflow: a parent, a child per trial, logged from the driver."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from infra.provenance import provenance
 from infra.subsets import subset_digest
 from infra.tracked_trials import ended_trials
 from infra.tracking import Metric, Tracker, open_tracker
-from infra.tracking_address import resolve_artifacts, resolve_uri
-from infra.tracking_client import answering
 from pipelines.canonical import digest
 from pipelines.curve import metrics
+from pipelines.tracked import describe, tracked
 from tune.prepare import StudyJob
 from tune.trial import Trial
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,14 +71,6 @@ class StudyLog:
             self.tracker.log_bytes(self.parent, f"report/{name}", content)
         self.tracker.finish(self.parent, succeeded=True)
 
-    def fail(self) -> None:
-        """End the parent run as failed; what went wrong matters more than this."""
-        try:
-            with answering("MLflow"):
-                self.tracker.finish(self.parent, succeeded=False)
-        except ConnectionError as error:
-            logger.warning("The study stays open in MLflow. %s", error)
-
 
 def _values(trial: Trial) -> dict[str, float]:
     found = {"cost": trial.cost}
@@ -99,53 +86,28 @@ def _values(trial: Trial) -> dict[str, float]:
     return found
 
 
-@contextmanager
-def opened_study_log(study_job: StudyJob) -> Iterator[StudyLog]:
+def opened_study_log(study_job: StudyJob) -> AbstractContextManager[StudyLog]:
     """Start or continue the MLflow runs of a study, which fail if the body does.
 
     Args:
         study_job: whose recipe says where to log.
 
-    Yields:
-        The log.
-
     Raises:
         ConnectionError: MLflow does not answer.
     """
-    job = study_job.job
-    folder = job.store.local_path
-    run = job.recipe.runs[0]
-    uri = resolve_uri(run.tracking.uri, None if folder is None else folder.parent)
-    with answering(uri):
-        log = _open(study_job, uri)
-        finished = False
-        try:
-            yield log
-            finished = True
-        finally:
-            if not finished:
-                log.fail()
+    return tracked(study_job.job, lambda uri, root: _open(study_job, uri, root))
 
 
-def _open(study_job: StudyJob, uri: str) -> StudyLog:
+def _open(study_job: StudyJob, uri: str, artifact_root: str | None) -> StudyLog:
     job, study = study_job.job, study_job.chosen.study
     tracker = open_tracker(
         uri,
         experiment=f"diffsmooth {job.recipe.name}",
-        artifact_root=resolve_artifacts(uri, job.store.url),
+        artifact_root=artifact_root,
     )
     identity = digest(study_job.identity)
     name = f"study {job.recipe.name}"
     parent = tracker.start_parent(name, out=job.out, vote_identity=identity)
     tracker.log_params(parent, {"study": study.model_dump(mode="json"), "out": job.out})
-    data = job.recipe.runs[0].data
-    tracker.log_data_set(
-        parent,
-        data.source.name,
-        digest=subset_digest(job.entries),
-        description=data.model_dump(mode="json"),
-    )
-    source = provenance()["source"] or {}
-    tracker.set_tags(parent, {f"git.{k}": str(v) for k, v in source.items()})
-    tracker.log_bytes(parent, "recipe.yaml", job.store.read("recipe.yaml"))
+    describe(tracker, parent, job, digest=subset_digest(job.entries))
     return StudyLog(study_job, tracker, parent)

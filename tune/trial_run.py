@@ -59,6 +59,15 @@ class Shared:
     rungs: tuple[int, ...]
     """After how many images a trial reports."""
 
+    def place_of(self, copies: str) -> int:
+        """Return a number for some purified copies: who votes on them asks one caster.
+
+        Args:
+            copies: their key.
+        """
+        known = sorted(self.together)
+        return known.index(copies) if copies in known else int(copies, 16)
+
 
 def try_out(config: Mapping[str, Any], shared: Shared, casters: Sequence[Any]) -> None:
     """Run one trial to its end; Ray Tune may end it after any report.
@@ -74,7 +83,7 @@ def try_out(config: Mapping[str, Any], shared: Shared, casters: Sequence[Any]) -
     store, own = open_store(shared.out), open_store(shared.own)
     began = time.monotonic()
     together = (reading, *trying.others, *shared.together.get(trying.copies, ()))
-    caster = casters[int(trying.copies, 16) % len(casters)]  # one for all of a kind
+    caster = casters[shared.place_of(trying.copies) % len(casters)]
     searched = trying.candidate.choice.baseline is None
     for num_images in shared.rungs if searched else shared.rungs[-1:]:
         asked = Asked(reading, together, num_images)

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from clusters_made import cluster_of, refused
 
 from infra.cluster import Capacity
 from pipelines.allotment import Allotment, allot
@@ -13,23 +14,8 @@ DIGIT = (1, 8, 8)
 MEGABYTE = 1e6
 
 
-def cluster_of(*nodes: tuple[float, float], store: float = 4e9) -> Capacity:
-    """Return a cluster of nodes, each with cores and accelerators."""
-    cpus, gpus = zip(*nodes, strict=True)
-    return Capacity(cpus, gpus, (store,) * len(nodes))
-
-
 def actors(number: int, *, gpus: float = 0.0, cpus: float = 0.0) -> Allotment:
     return Allotment(number, gpus=gpus, cpus=cpus, num_threads=None)
-
-
-def refused(ask: Callable[[], object]) -> str:
-    """Return why something is refused; nothing if it is not."""
-    try:
-        ask()
-    except ValueError as refusal:
-        return str(refusal)
-    return ""
 
 
 def test_gpu_actors_that_reserve_every_core_are_refused(

@@ -3,28 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from clusters_made import cluster_of, refused
 
-from infra.cluster import Capacity
 from pipelines.allotment import allot
 from pipelines.beside import Beside
 from pipelines.recipe import Run
 
 DIGIT = (1, 8, 8)
-
-
-def cluster_of(*nodes: tuple[float, float], store: float = 4e9) -> Capacity:
-    """Return a cluster of nodes, each with cores and accelerators."""
-    cpus, gpus = zip(*nodes, strict=True)
-    return Capacity(cpus, gpus, (store,) * len(nodes))
-
-
-def refused(ask: Callable[[], object]) -> str:
-    """Return why something is refused; nothing if it is not."""
-    try:
-        ask()
-    except ValueError as refusal:
-        return str(refusal)
-    return ""
 
 
 def test_trials_and_their_passes_leave_a_whole_core_or_are_refused(

@@ -1,5 +1,6 @@
 """A search that learns goes on where part of its space is refused."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tune.chooser import Learning
 from tune.chosen import Choice, Chosen
 from tune.study import Halving, OptunaSearch, load_study
-from tune.suggest import scheduler_of
+from tune.suggest import rungs_of, scheduler_of
 
 STUDY: dict[str, Any] = {
     "space": {"local.sigma": {"low": 0.01, "high": 1.0}, "local.num": [1, 2, 3, 4]},
@@ -38,5 +39,15 @@ def test_as_many_points_are_tried_as_were_asked_for(against_cost: bool) -> None:
     assert len({choice.key for choice, _, _ in found}) == 30
 
 
-def test_fewer_images_than_halving_begins_with_are_no_error() -> None:
-    scheduler_of(Halving(first=64), 50, [])
+def test_with_fewer_images_than_halving_begins_with_nobody_is_left_off() -> None:
+    scheduler = scheduler_of(Halving(first=64), 50, [])
+    controller: Any = None
+    trial: Any = SimpleNamespace(trial_id="worst")
+
+    decided = {
+        scheduler.on_trial_result(controller, trial, {"images": 50, "value": value})
+        for value in (9.0, 1.0, -5.0)
+    }
+
+    assert rungs_of(Halving(first=64), 50) == (50,)
+    assert decided == {"CONTINUE"}

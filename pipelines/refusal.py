@@ -52,7 +52,7 @@ def _sentence(problem: dict[str, Any], model: type[BaseModel], recipe: str) -> s
 def _placed(sentence: str, field: str) -> str:
     """Return what a part says of itself, with the path to the part, once."""
     last = field.rpartition(".")[2]
-    if sentence.startswith(f"{last} "):
+    if sentence.startswith((f"{last} ", f"{last}.")):
         return f"{field.removesuffix(last)}{sentence}"
     return f"{field}: {sentence}" if field else sentence
 

@@ -60,7 +60,10 @@ def test_an_out_of_certify_is_refused(tmp_path: Path, name: str) -> None:
 def test_what_can_be_known_is_refused_before_anything_starts(
     tmp_path: Path, setting: str, told: str
 ) -> None:
-    assert told in refusal(tmp_path, setting)
+    found = refusal(tmp_path, setting)
+
+    assert told in found
+    assert "study: study" not in found
 
 
 def test_points_are_counted_with_the_sigmas_of_the_recipe(tmp_path: Path) -> None:

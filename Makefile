@@ -37,6 +37,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/bench/lattice_noise.py --write
 	$(BIN)/python tests/bench/one_pass.py --write
 	$(BIN)/python tests/bench/commit_cost.py --write
+	$(BIN)/python tests/bench/train_rate.py --write
 
 chaos: $(INSTALLED)
 	$(BIN)/python tests/chaos/table.py --write

@@ -75,7 +75,7 @@ class Tracker:
             vote_identity: hash of all that decides the votes.
         """
         tags = {"diffsmooth.out": out, "diffsmooth.vote_identity": vote_identity}
-        return self._start(name, tags)
+        return self.start(name, tags)
 
     def start_child(
         self, parent_id: str, *, out: str, sigma: float, vote_identity: str
@@ -94,7 +94,7 @@ class Tracker:
             "diffsmooth.sigma": f"{sigma:g}",
             "diffsmooth.vote_identity": vote_identity,
         }
-        return self._start(f"sigma {sigma:g}", tags)
+        return self.start(f"sigma {sigma:g}", tags)
 
     def start_trial(self, parent_id: str, name: str, *, out: str, number: int) -> str:
         """Start or continue the run of one trial below its study's; returns its id.
@@ -110,7 +110,7 @@ class Tracker:
             "diffsmooth.out": out,
             "diffsmooth.trial": str(number),
         }
-        return self._start(name, tags)
+        return self.start(name, tags)
 
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Record a configuration, nested or flat.
@@ -195,7 +195,7 @@ class Tracker:
         status = "FINISHED" if succeeded else "FAILED"
         self.client.set_terminated(run_id, status=status)
 
-    def _start(self, name: str, tags: Mapping[str, str]) -> str:
+    def start(self, name: str, tags: Mapping[str, str]) -> str:
         """Return the run with these tags, made if there is none, marked as running."""
         # A digest in place of the tags themselves: searching needs no quoting then.
         digest = hashlib.sha256(json.dumps(sorted(tags.items())).encode()).hexdigest()

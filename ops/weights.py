@@ -32,6 +32,9 @@ class WeightsRef(BaseModel):
     recipe: str | None = None
     """Training recipe that makes them on first use."""
 
+    settings: tuple[str, ...] = ()
+    """``field=value`` each, applied to ``recipe``: one recipe serves every sigma."""
+
     untrained: int | None = None
     """Seed of random weights, for measuring shape, memory and speed."""
 
@@ -63,6 +66,23 @@ class WeightsRef(BaseModel):
                 f"weights needs a file for its sha256; it has untrained "
                 f"{self.untrained}. Drop sha256, or name a path or a recipe."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_settings_of_a_recipe(self) -> "WeightsRef":
+        if self.settings and self.recipe is None:
+            raise ValueError(
+                f"weights needs a training recipe for its settings "
+                f"{list(self.settings)}; recipe has None. Name the recipe they change, "
+                f"or drop settings."
+            )
+        for setting in self.settings:
+            field, separator, _ = setting.partition("=")
+            if not separator or not field.strip():
+                raise ValueError(
+                    f"weights needs settings of the form field=value; it has "
+                    f"{setting!r}. Write for example [seed=3]."
+                )
         return self
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binom, binomtest
 
+from ops.classify.ensemble import Ensemble
 from pipelines.check import CHANCE, Check, Status
 from pipelines.probe import Measured
 from pipelines.recipe import Run
+from pipelines.references import is_untrained
 from pipelines.sample import Sample
 
 IMAGES_PER_CLASS = 5
@@ -52,7 +54,7 @@ def _clean_accuracy(classes: np.ndarray, labels: np.ndarray, run: Run) -> Check:
             return Check("clean accuracy", "fail", found, remedy)
         return Check("clean accuracy", "pass", found)
     guessed = binom.sf(right - 1, num, 1 / run.classifier.num_classes) > CHANCE
-    if guessed and run.classifier.weights.untrained is not None:
+    if guessed and is_untrained(run.classifier):
         return Check("clean accuracy", "warn", f"{found}; the weights are untrained")
     if guessed:
         return Check(
@@ -117,4 +119,8 @@ def _input_layer(measured: Measured, labels: np.ndarray, run: Run) -> list[Check
     found = f"{100 * gain:+.1f} points with {best}"
     status: Status = "fail" if gain > MUCH_BETTER else "warn"
     remedy = f"--set classifier.input={best!r}, if the weights were trained so."
+    if isinstance(run.classifier, Ensemble):
+        remedy = (
+            f"Set input to {best!r} in classifier.members, if they were trained so."
+        )
     return [Check("input layer", status, found, remedy)]

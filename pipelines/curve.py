@@ -18,6 +18,7 @@ from ops.score.certified_accuracy import (
 )
 from pipelines.claims import Claim, failure_probability_of
 from pipelines.reading import radius_step
+from pipelines.row_facts import NOTHING_KNOWN, RowFacts
 
 FIXED = "fixed"
 """Rule of certificates that rest on one look at all votes."""
@@ -66,6 +67,9 @@ class Curve:
 
     claims: Sequence[Claim] = ()
     """All that was ever claimed of the same votes, these certificates among it."""
+
+    facts: RowFacts = NOTHING_KNOWN
+    """What tables say of the run beside its numbers."""
 
     @property
     def num_images(self) -> int:

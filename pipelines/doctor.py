@@ -19,9 +19,10 @@ from pipelines.in_worker import fused_stage, in_worker
 from pipelines.prepare import require_known_labels
 from pipelines.probe import probe
 from pipelines.recipe import Recipe, Run, load_recipe
+from pipelines.references import references_in
 from pipelines.sample import Sample, decoded_sample
 from pipelines.verdicts import judge_noise, judge_pixels, judge_speed
-from pipelines.weights import references, resolve, training_recipes
+from pipelines.weights import resolve, training_recipes
 
 logger = logging.getLogger(__name__)
 
@@ -146,15 +147,15 @@ def _connect(recipe: Recipe, image_shape: tuple[int, ...]) -> tuple[list[Check],
 
 
 def _weights(recipe: Recipe) -> tuple[list[Check], Recipe]:
-    names = training_recipes(recipe)
-    if names:
-        logger.info(
-            "Weights of %s are trained if they are not there.", ", ".join(names)
-        )
+    named = training_recipes(recipe)
+    if named:
+        names = ", ".join(" ".join([name, *settings]) for name, settings in named)
+        logger.info("Weights of %s are trained if they are not there.", names)
     resolved = resolve(recipe)
     lines = {}
     for run in resolved.runs:
-        for part, reference in references(run).items():
+        for place, reference in references_in(run).items():
+            part = place.removesuffix(".weights")
             if reference.untrained is not None:
                 lines[f"{part}: untrained"] = None
                 continue

@@ -3,12 +3,14 @@
 from typing import Any
 
 from ops import lattice, noise
+from ops.classify.classifier import Classifier
+from ops.classify.ensemble import Ensemble
 from ops.classify.timm import Timm
 from pipelines.canonical import Identity
 from pipelines.ledger import vote_metadata
 from pipelines.recipe import Run
 
-NOT_PART = ("path", "format", "recipe", "hub", "revision", "licence")
+NOT_PART = ("path", "format", "recipe", "settings", "hub", "revision", "licence")
 """Where weights lie and their terms say nothing about votes; their sha256 does."""
 
 
@@ -24,8 +26,8 @@ def vote_identity(run: Run) -> Identity:
         "block": run.sampling.block,
         "noise": noise.SCHEME if run.noise == "gaussian" else lattice.SCHEME,
         "preprocess": run.data.preprocess,
-        "purifier": _without_places(run.purifier.model_dump(mode="json")),
-        "classifier": _classifier(run),
+        "purifier": without_places(run.purifier.model_dump(mode="json")),
+        "classifier": _classifier(run.classifier),
         "local": run.local.model_dump(mode="json"),
         "precision": run.precision,
     }
@@ -41,22 +43,33 @@ def vote_facts(run: Run, name: str) -> dict[str, str]:
     return vote_metadata(vote_identity(run), run.model_dump(mode="json"), name)
 
 
-def _classifier(run: Run) -> Identity:
-    described = _without_places(run.classifier.model_dump(mode="json"))
-    if isinstance(run.classifier, Timm):
+def _classifier(classifier: Classifier) -> Identity:
+    described = without_places(classifier.model_dump(mode="json"))
+    if isinstance(classifier, Timm):
         # Another version of timm may say otherwise under the same name.
-        described["timm"] = run.classifier.data_config().model_dump(mode="json")
+        described["timm"] = classifier.data_config().model_dump(mode="json")
+    if isinstance(classifier, Ensemble):
+        # By number, so that a difference names its member.
+        members = enumerate(classifier.members)
+        described["members"] = {str(n): _classifier(one) for n, one in members}
     return described
 
 
-def _without_places(part: Any) -> Any:
+def without_places(part: Any) -> Any:
+    """Return a part of a recipe without what says only where its weights lie.
+
+    Args:
+        part: as a model dumps it: mappings, lists and plain values.
+    """
+    if isinstance(part, list):
+        return [without_places(entry) for entry in part]
     if not isinstance(part, dict):
         return part
     return {
         key: (
             {k: v for k, v in entry.items() if k not in NOT_PART}
             if key == "weights"
-            else _without_places(entry)
+            else without_places(entry)
         )
         for key, entry in part.items()
     }

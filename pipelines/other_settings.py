@@ -6,6 +6,8 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from ops.classify.classifier import Classifier
+from ops.classify.ensemble import Ensemble, Member
 from ops.classify.input_layer import PRESETS, InputLayer
 from ops.columns import Worker
 from ops.networks import read_weights
@@ -37,16 +39,18 @@ def behind_other_inputs(
         worker: where to compute.
 
     Returns:
-        Classes by what a recipe would give ``classifier.input``; empty where the
-        weights' file says its input layer itself.
+        Classes by what a recipe would give ``classifier.input``, or ``input`` of all
+        members of an ensemble at once; empty where the weights' files say their input
+        layer themselves.
     """
-    classifier: Any = run.classifier
+    free = _of_unknown_input(run.classifier, worker)
     channels = {image.shape[0] for image in sample.images}
-    if not _may_vary(classifier, worker) or channels != {3}:
+    if not free or channels != {3}:
         return {}
+    taken = {member.input for member in free}
     found = {}
-    for name, layer in candidates(getattr(classifier, "input", None)).items():
-        classify = classifier.model_copy(update={"input": layer}).open(worker)
+    for name, layer in candidates(taken.pop() if len(taken) == 1 else None).items():
+        classify = _behind(run.classifier, layer, free).open(worker)
         classes: list[int] = []
         for columns in stacks(sample, worker.batch):
             image = torch.as_tensor(columns["image"]).to(worker.device)
@@ -55,13 +59,28 @@ def behind_other_inputs(
     return found
 
 
-def _may_vary(classifier: Any, worker: Worker) -> bool:
-    """Return whether the input layer is the recipe's word alone."""
-    if "input" not in type(classifier).model_fields:
-        return False
-    if classifier.weights.untrained is not None:
-        return False
-    return "input" not in worker.weights(classifier.weights).config
+def _of_unknown_input(classifier: Classifier, worker: Worker) -> list[Member]:
+    """Return the networks whose input layer is the recipe's word alone."""
+    ensemble = isinstance(classifier, Ensemble)
+    return [
+        member
+        for member in (classifier.members if ensemble else (classifier,))
+        if member.weights.untrained is None
+        and "input" not in worker.weights(member.weights).config
+    ]
+
+
+def _behind(
+    classifier: Classifier, layer: InputLayer, free: Sequence[Member]
+) -> Classifier:
+    """Return a classifier with another input layer before some of its networks."""
+    if isinstance(classifier, Ensemble):
+        members = tuple(
+            one.model_copy(update={"input": layer}) if one in free else one
+            for one in classifier.members
+        )
+        return classifier.model_copy(update={"members": members})
+    return classifier.model_copy(update={"input": layer})
 
 
 def candidates(taken: InputLayer | None) -> dict[str, InputLayer]:

@@ -4,10 +4,7 @@
 # pyarrow.compute makes its functions when it is imported; its stubs name none.
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,20 +15,21 @@ from ops.vote.streams import CLEAN
 from pipelines.certificates import INCOMPLETE
 from pipelines.certify_stage import Certified, certify_here
 from pipelines.conditions import refuse_mixture_if_strict
-from pipelines.curve import IMPORTED, Curve
+from pipelines.curve import Curve
 from pipelines.identity import vote_identity
 from pipelines.imported import imported_curve, is_imported
 from pipelines.ledger import folder, require_identity, stored_sigmas
 from pipelines.ledger_index import LedgerIndex
 from pipelines.reading import reading_of
-from pipelines.recipe import Recipe, Run, build_recipe
+from pipelines.recipe import Recipe, Run, build_recipe, validated
 from pipelines.recipe_file import Raw, apply_setting, parse_yaml
 from pipelines.report import render
+from pipelines.resolved import resolved_yaml
 from pipelines.results import curves_of, write_manifest, write_results
+from pipelines.run_names import Reported, told_apart
 from pipelines.seen_images import require_same_images
 from pipelines.stored_tables import require_same_table
 
-Item = TypeVar("Item")
 Indexes = Mapping[str, LedgerIndex]
 
 
@@ -58,8 +56,8 @@ def rebuild(
     _refuse_settings_of_imports(stores, settings)
     rebuilt = [_rebuild_one(store, settings) for store in stores]
     if len(stores) == 1 and out is None:
-        return rebuilt[0], stores[0]
-    curves = _told_apart(rebuilt, stores)
+        return list(rebuilt[0].curves), stores[0]
+    curves = told_apart(rebuilt)
     together = open_store(out or "runs/report")
     for name, content in render(curves).items():
         together.write(f"report/{name}", content)
@@ -78,48 +76,19 @@ def _refuse_settings_of_imports(
             )
 
 
-def _told_apart(rebuilt: Sequence[list[Curve]], stores: Sequence[Store]) -> list[Curve]:
-    """Return all curves, named by recipe, or by OUT where recipes are the same.
-
-    Imported logs of one name and several sigmas stay one run, with an envelope.
-    """
-    if not _names_clash(rebuilt):
-        return [curve for curves in rebuilt for curve in curves]
-    folders = [store.url.rstrip("/").rsplit("/", 1)[-1] for store in stores]
-    names = folders if len(set(folders)) == len(folders) else [s.url for s in stores]
-    return [
-        replace(curve, run=name)
-        for name, curves in zip(names, rebuilt, strict=True)
-        for curve in curves
-    ]
-
-
-def _names_clash(rebuilt: Sequence[list[Curve]]) -> bool:
-    """Return whether OUTs share a name, other than one method's logs by sigma."""
-    shared = _repeated([curves[0].run for curves in rebuilt])
-    curves = [curve for own in rebuilt for curve in own]
-    twice = {name for name, _ in _repeated([(c.run, c.sigma) for c in curves])}
-    voted = {curve.run for curve in curves if curve.rule != IMPORTED}
-    return bool(shared & (twice | voted))
-
-
-def _repeated(items: Sequence[Item]) -> set[Item]:
-    return {item for item, times in Counter(items).items() if times > 1}
-
-
-def _rebuild_one(store: Store, settings: Sequence[str]) -> list[Curve]:
+def _rebuild_one(store: Store, settings: Sequence[str]) -> Reported:
     if is_imported(store):
         curve = imported_curve(store)
         for name, content in render([curve]).items():
             store.write(f"report/{name}", content)
-        return [curve]
+        return Reported(curve.run, store.url, [curve])
     indexes = stored_indexes(store)
     recipe = stored_recipe(store, indexes, settings)
     found = [_certified(store, indexes, run) for run in recipe.runs]
     curves = curves_of(store, recipe.name, found)
     write_results(store, found, curves)
     write_manifest(store, recipe.name, found, curves, flips=[None] * len(curves))
-    return curves
+    return Reported(recipe.name, store.url, curves)
 
 
 def _certified(store: Store, indexes: Indexes, run: Run) -> Certified:
@@ -198,11 +167,12 @@ def stored_recipe(store: Store, indexes: Indexes, settings: Sequence[str]) -> Re
             f"report needs an OUT of diffsmooth certify; {store.url} has no votes. "
             f"Check the path, or run diffsmooth certify there."
         )
-    raw = _raw_recipe(store, [json.loads(fact["recipe"]) for fact in facts])
+    name = facts[0]["name"]
+    raw = _raw_recipe(store, [json.loads(fact["recipe"]) for fact in facts], name)
     for setting in settings:
         _refuse_other_images(setting)
         apply_setting(raw, setting)
-    return build_recipe(raw, facts[0]["name"])
+    return build_recipe(raw, name)
 
 
 def _refuse_other_images(setting: str) -> None:
@@ -213,16 +183,15 @@ def _refuse_other_images(setting: str) -> None:
         )
 
 
-def _raw_recipe(store: Store, runs: Sequence[Raw]) -> Raw:
+def _raw_recipe(store: Store, runs: Sequence[Raw], name: str) -> Raw:
     """Return the recipe as its file has it, else as the votes were asked for."""
     if store.exists("recipe.yaml"):
         text = store.read("recipe.yaml").decode()
         return parse_yaml(text, f"{store.url}/recipe.yaml")
+    whole = (validated(Run, run, name) for run in runs)
     # Where N was raised between runs, the last of these asked for most votes.
-    ordered = sorted(runs, key=lambda run: run["sampling"]["num_estimate"])
-    by_sigma = {run["sigma"]: run for run in ordered}
-    raw: Raw = {
-        field: {"per_sigma": {sigma: run[field] for sigma, run in by_sigma.items()}}
-        for field in ordered[0]
-    }
-    return {**raw, "sigma": sorted(by_sigma)}
+    ordered = sorted(whole, key=lambda run: run.sampling.num_estimate)
+    by_sigma = {run.sigma: run for run in ordered}
+    last = tuple(by_sigma[sigma] for sigma in sorted(by_sigma))
+    resolved = resolved_yaml(Recipe(name=name, runs=last, raw={}))
+    return parse_yaml(resolved, f"the votes of {store.url}")

@@ -23,6 +23,7 @@ from ops.classify.classifier import Classifier
 from ops.noise import NoiseKind
 from ops.purify.purifier import Purifier
 from ops.vote.local_noise import Local
+from pipelines.about import About
 from pipelines.data import Data
 from pipelines.part import Part
 from pipelines.recipe_file import Raw, for_sigma, read_recipe, recipe_name
@@ -103,6 +104,9 @@ class Run(Part):
 
     tracking: Tracking = Tracking()
     """MLflow."""
+
+    about: About = About()
+    """What tables say of the row."""
 
     @field_validator("rule", mode="before")
     @classmethod

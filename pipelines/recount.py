@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from infra.object_store import Store
 from infra.tables import from_bytes
 from ops.certify.rule import Rule
+from pipelines.about import About
 from pipelines.certify_stage import Certified, certify_here
 from pipelines.imported import manifest_of
 from pipelines.ledger import folder
@@ -26,7 +27,7 @@ class Recount:
 
     store: Store
     recipe: Recipe
-    """With the numbers under which the certificates were made."""
+    """With the numbers that were last claimed, and what was last said of it."""
 
     indexes: Indexes
     """Of the votes of every sigma, by folder."""
@@ -72,10 +73,16 @@ def recount(store: Store) -> Recount:
 
 
 def _as_analysed(recipe: Recipe, manifest: Mapping) -> Recipe:
-    """Return a recipe with the numbers that were last claimed; they may be others."""
-    claimed = {f["sigma"]: f["analysis"] for f in manifest.get("runs", [])}
-    runs = tuple(_with_claim(run, claimed.get(run.sigma, {})) for run in recipe.runs)
+    """Return a recipe with what was last claimed and said; it may be something else."""
+    last = {facts["sigma"]: facts for facts in manifest.get("runs", [])}
+    runs = tuple(_as_last(run, last.get(run.sigma, {})) for run in recipe.runs)
     return recipe.model_copy(update={"runs": runs})
+
+
+def _as_last(run: Run, facts: Mapping) -> Run:
+    about = About.model_validate(facts["about"]) if "about" in facts else run.about
+    claimed = _with_claim(run, facts.get("analysis", {}))
+    return claimed.model_copy(update={"about": about})
 
 
 def _with_claim(run: Run, claim: Mapping) -> Run:

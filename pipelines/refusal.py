@@ -84,6 +84,8 @@ def fields_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str
 def _step(here: Any, part: int | str) -> Any:
     if _is_model(here) and part in here.model_fields:
         return _unwrapped(here.model_fields[part].annotation)
+    if isinstance(part, int) and typing.get_origin(here) is tuple:
+        return _bare(typing.get_args(here)[0])
     for member in typing.get_args(here):
         if _is_model(member) and part in _tags(member):
             return member
@@ -95,6 +97,12 @@ def _unwrapped(annotation: Any) -> Any:
     members = [m for m in typing.get_args(annotation) if _is_model(m)]
     optional = type(None) in typing.get_args(annotation)
     return members[0] if optional and len(members) == 1 else annotation
+
+
+def _bare(annotation: Any) -> Any:
+    """Return an annotation without what is said beside it."""
+    beside = typing.get_origin(annotation) is typing.Annotated
+    return typing.get_args(annotation)[0] if beside else annotation
 
 
 def _without_tags(

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 from pipelines.curve import Curve, radius_name, table_radii
+from pipelines.row_facts import FACTS
 from pipelines.table_rows import Row, table_rows
 
 _SETTINGS = (
@@ -27,6 +28,7 @@ def csv_table(curves: Sequence[Curve]) -> str:
     header = ["run", "sigma", *_SETTINGS]
     header += ["num_images", "clean_accuracy", "smoothed_accuracy", "abstention_rate"]
     header += ["acr", *(f"{radius}_{end}" for radius in radii for end in ends)]
+    header += FACTS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -48,4 +50,4 @@ def _csv_line(row: Row, curves: Sequence[Curve]) -> list[object]:
     line += [row.abstention_rate, row.average_certified_radius]
     for cell in row.cells:
         line += [cell.percent, cell.low, cell.high] if cell else [None] * 3
-    return line
+    return [*line, *row.facts.texts()]

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from pipelines.claims import further_claims
 from pipelines.cohen_log import rounded_down
-from pipelines.curve import Curve, cautions, radius_name, table_radii
+from pipelines.curve import Curve, by_run, cautions, radius_name, table_radii
+from pipelines.row_facts import FACTS
 from pipelines.table_rows import Cell, Row, table_rows
 
 Lines = list[list[str]]
@@ -21,6 +22,13 @@ LEGEND = (
     "blank, that there is no such number. The envelope is the best sigma at each "
     "radius: several classifiers, not one."
 )
+FACTS_LEGEND = (
+    "Extra data: a part was trained on more than the data set's own training images; "
+    "off the shelf: none of its networks was trained to be smoothed; both as the "
+    "recipe says. Calls: of the purifier's and the classifier's networks for each "
+    "noisy copy, at most."
+)
+_FACTS = tuple(name.replace("_", " ") for name in FACTS)
 _SCORES = ("clean", "smoothed", "abstained", "ACR", "images")
 LATEX_SPECIAL = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
@@ -73,7 +81,7 @@ def markdown_table(curves: Sequence[Curve]) -> str:
     ruled = [header, ["---:"] * len(header), *lines]
     table = "\n".join(f"| {' | '.join(line)} |" for line in ruled)
     settings = "  \n".join(settings_lines(curves))
-    return f"{settings}\n\n{table}\n\n{LEGEND}\n"
+    return f"{settings}\n\n{table}\n\n{LEGEND} {FACTS_LEGEND}\n"
 
 
 def latex_table(curves: Sequence[Curve]) -> str:
@@ -84,9 +92,9 @@ def latex_table(curves: Sequence[Curve]) -> str:
     rows = table_rows(curves)
     best = _best_cells(rows)
     lines = [_line(row, lambda cell: _latex_cell(cell, best)) for row in rows]
-    header = _header(curves)
-    caption = " ".join([*settings_lines(curves), LEGEND]).translate(LATEX_SPECIAL)
-    return latex_frame(caption, _latex_line(header), map(_latex_line, lines))
+    texts = [*settings_lines(curves), LEGEND, FACTS_LEGEND]
+    caption = " ".join(texts).translate(LATEX_SPECIAL)
+    return latex_frame(caption, _latex_line(_header(curves)), map(_latex_line, lines))
 
 
 def latex_frame(caption: str, header: str, lines: Iterable[str]) -> str:
@@ -117,23 +125,26 @@ def latex_frame(caption: str, header: str, lines: Iterable[str]) -> str:
 def terminal_table(curves: Sequence[Curve]) -> Table:
     """Lay the table out for a terminal: a line per radius, a column per sigma.
 
+    What the rows are stands in it only where several runs are compared.
+
     Args:
         curves: one or more, of one data set.
 
     Returns:
         A table for a rich console.
     """
-    caption = "\n".join([*settings_lines(curves), LEGEND])
+    several = len(by_run(curves)) > 1
+    legends = [LEGEND, FACTS_LEGEND] if several else [LEGEND]
+    caption = "\n".join([*settings_lines(curves), " ".join(legends)])
     table = Table(caption=Text(caption), caption_justify="left")
     rows = [_line(row, _short_cell) for row in table_rows(curves)]
     (runs, sigmas, *lines) = zip(_header(curves), *rows, strict=True)
     table.add_column("l2 radius", justify="right")
-    several = len(set(runs[1:])) > 1
     for run, sigma in zip(runs[1:], sigmas[1:], strict=True):
         name = sigma if sigma == "envelope" else f"sigma {sigma}"
         title = f"{run}\n{name}" if several else name
         table.add_column(Text(title), justify="right", overflow="fold")
-    for line in lines:
+    for line in lines if several else lines[len(_FACTS) :]:
         table.add_row(*(Text(text) for text in line))
     return table
 
@@ -159,7 +170,7 @@ def _votes(curve: Curve) -> str:
 
 def _header(curves: Sequence[Curve]) -> list[str]:
     radii = [radius_name(radius) for radius in table_radii(curves)]
-    return ["run", "sigma", *_SCORES, *radii]
+    return ["run", "sigma", *_FACTS, *_SCORES, *radii]
 
 
 def _line(row: Row, write: Callable[[Cell | None], str]) -> list[str]:
@@ -168,6 +179,7 @@ def _line(row: Row, write: Callable[[Cell | None], str]) -> list[str]:
     return [
         row.run,
         "envelope" if row.sigma is None else f"{row.sigma:g}",
+        *row.facts.texts(),
         *("" if share is None else f"{100 * share:.1f}" for share in shares),
         "" if average is None else rounded_down(average),
         "" if row.num_images is None else f"{row.num_images:,}",
@@ -208,5 +220,6 @@ def _latex_cell(cell: Cell | None, best: Sequence[Cell]) -> str:
 
 
 def _latex_line(cells: Sequence[str]) -> str:
-    run, *others = cells
-    return " & ".join([run.translate(LATEX_SPECIAL), *others]) + r" \\"
+    run, sigma, architecture, *others = cells
+    told = [text.translate(LATEX_SPECIAL) for text in (run, sigma, architecture)]
+    return " & ".join([*told, *others]) + r" \\"

@@ -12,6 +12,7 @@ from pipelines.curve import Curve, by_run, metrics
 from pipelines.render_csv import csv_table
 from pipelines.render_curve import draw_curves
 from pipelines.render_table import (
+    FACTS_LEGEND,
     LEGEND,
     latex_table,
     markdown_table,
@@ -109,7 +110,7 @@ def _page(curves: Sequence[Curve], svg: str) -> str:
         settings=settings_lines(curves),
         header=header,
         lines=lines,
-        legend=LEGEND,
+        legend=f"{LEGEND} {FACTS_LEGEND}",
         svg=svg[svg.index("<svg") :],
         reasons=_reasons(curves),
     )

@@ -25,6 +25,7 @@ from pipelines.identity import vote_identity
 from pipelines.imported import manifest_of
 from pipelines.reading import Reading
 from pipelines.report import render
+from pipelines.row_facts import facts_of
 from pipelines.stored_tables import store_table
 
 CERTIFICATES_FILE = "certificates.parquet"
@@ -35,7 +36,7 @@ def curves_of(store: Store, name: str, found: Sequence[Certified]) -> list[Curve
 
     Args:
         store: of OUT, whose manifest lists what was claimed of the votes before.
-        name: of the run.
+        name: of the recipe, which names curves for which it says no method.
         found: the certificates, one sigma each.
     """
     earlier = claims_by_sigma(_claimed_before(store))
@@ -72,7 +73,7 @@ def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
     analysis = _analysis(reading, found.certificates)
     subset = f"{run.data.subset}, {analysis['subset_sha256'][:12]}"
     return Curve(
-        run=name,
+        run=run.about.method or name,
         sigma=run.sigma,
         certificates=found.certificates,
         dataset=run.data.source.name,
@@ -84,6 +85,7 @@ def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
         seconds=seconds,
         remark=f"Subset {subset}.",
         claims=claims_with(analysis, digest(vote_identity(run)), before),
+        facts=facts_of(run),
     )
 
 
@@ -190,6 +192,7 @@ def run_facts(found: Certified) -> dict:
         "vote_identity": vote_identity(run),
         "vote_identity_sha256": digest(vote_identity(run)),
         "analysis": _analysis(found.reading, certificates),
+        "about": run.about.model_dump(),
         "certified_input": certified_input(run.data.preprocess),
         "images_asked_for": len(certificates),
         "images_done": len(certificates) - num_set_aside(certificates),

@@ -12,6 +12,7 @@ from ops.score.certified_accuracy import (
     num_certified,
 )
 from pipelines.curve import Curve, by_run, comparable_acr, table_radii
+from pipelines.row_facts import RowFacts, shared_facts
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Row:
     cells: tuple[Cell | None, ...]
     """A cell per radius; ``None`` where no number of votes could reach it."""
 
+    facts: RowFacts
+    """Of an envelope: what all its sigmas agree on."""
+
 
 def table_rows(curves: Sequence[Curve]) -> list[Row]:
     """Score curves for a table: a row per sigma, then the envelope of each run.
@@ -75,6 +79,7 @@ def _row_of(curve: Curve, radii: np.ndarray, *, comparable: bool) -> Row:
         abstention_rate=float(curve.column("abstained").mean()),
         average_certified_radius=average if comparable else None,
         cells=_cells(curve, radii),
+        facts=curve.facts,
     )
 
 
@@ -107,4 +112,5 @@ def _envelope_row(curves: Sequence[Curve], radii: np.ndarray) -> Row:
         abstention_rate=None,
         average_certified_radius=None,
         cells=tuple(cells[row][index] for index, row in enumerate(best)),
+        facts=shared_facts([curve.facts for curve in curves]),
     )

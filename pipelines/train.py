@@ -2,43 +2,53 @@
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
-import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import ray
-import ray.train
-from ray.train.torch import TorchTrainer
 
 from infra import cluster
 from infra.file_lock import file_lock
+from ops.weights import WeightsRef
 from pipelines.preflight import refuse_waiting_workers
 from pipelines.recipe_file import recipe_name
-from pipelines.train_data import read_images
+from pipelines.references import named_recipes, references_in, with_references
+from pipelines.train_checks import refuse_images, try_out
+from pipelines.train_fit import fit
+from pipelines.train_hash import recipe_hash
+from pipelines.train_images import list_images
+from pipelines.train_loop import Task
 from pipelines.train_publish import folder_of, weights_of
-from pipelines.train_recipe import (
-    TrainRecipe,
-    TrainWorkers,
-    load_train_recipe,
-    recipe_hash,
-)
-from pipelines.train_worker import Outcome, train_and_publish
-
-Job = tuple[str, TrainRecipe]
-"""What to call a training, and the training."""
-
-POLL_SECONDS = "0.5"
-"""How often Ray Train looks at its workers: its own 2 s delay every end of training."""
+from pipelines.train_read import Refused, read_all
+from pipelines.train_recipe import TrainRecipe, load_train_recipe
+from pipelines.train_teacher import labelled
+from pipelines.train_track import tracked_trainings
+from pipelines.weight_files import Named, found
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is asked for."""
+
+    title: str
+    """What to call it."""
+
+    recipe: TrainRecipe
+    """As written."""
+
+    name: str
+    """The recipe's hash."""
+
+    def is_done(self, cache: Path) -> bool:
+        """Return whether its weights are in the cache."""
+        return folder_of(self.name, cache).exists()
 
 
 def cache_folder() -> Path:
@@ -66,18 +76,17 @@ def ensure_trained(name: str, settings: Sequence[str] = ()) -> Path:
     Raises:
         ValueError: the recipe does not hold, or its training diverged.
     """
-    recipe = load_train_recipe(name, settings)
-    _train_missing([(recipe_name(name), recipe)], cache_folder())
-    return weights_of(recipe, cache_folder())
+    return ensure_all_trained([(name, tuple(settings))])[0]
 
 
-def ensure_all_trained(names: Sequence[str]) -> list[Path]:
+def ensure_all_trained(named: Sequence[Named]) -> list[Path]:
     """Return the weights of several recipes; those that miss are trained in one go.
 
     Starting Ray Train costs seconds, so recipes with the same workers share one start.
+    Weights that a training reads are trained before it.
 
     Args:
-        names: packaged training recipes or paths.
+        named: packaged training recipes or paths, with ``field=value`` settings.
 
     Returns:
         What to load, in the order of the names.
@@ -85,9 +94,9 @@ def ensure_all_trained(names: Sequence[str]) -> list[Path]:
     Raises:
         ValueError: a recipe does not hold, or a training diverged.
     """
-    jobs = [(recipe_name(name), load_train_recipe(name)) for name in names]
+    jobs = [_job(one) for one in named]
     _train_missing(jobs, cache_folder())
-    return [weights_of(recipe, cache_folder()) for _, recipe in jobs]
+    return [_weights(job, cache_folder()) for job in jobs]
 
 
 def train(recipe: TrainRecipe, cache: Path) -> Path:
@@ -104,38 +113,59 @@ def train(recipe: TrainRecipe, cache: Path) -> Path:
         ValueError: the training diverged, or the cluster has no room for its workers.
         ray.train.TrainingFailedError: workers were lost too often.
     """
-    _train_missing([(f"recipe {recipe_hash(recipe)[:8]}", recipe)], cache)
-    return weights_of(recipe, cache)
+    name = recipe_hash(recipe)
+    job = Job(f"recipe {name[:8]}", recipe, name)
+    _train_missing([job], cache)
+    return _weights(job, cache)
+
+
+def _job(named: Named) -> Job:
+    name, settings = named
+    recipe = load_train_recipe(name, settings)
+    title = " ".join([recipe_name(name), *settings])
+    return Job(title, recipe, recipe_hash(recipe))
+
+
+def _weights(job: Job, cache: Path) -> Path:
+    return weights_of(job.recipe, folder_of(job.name, cache))
 
 
 def _train_missing(jobs: Sequence[Job], cache: Path) -> None:
-    if not _missing(jobs, cache):
+    """Train what the cache has not, what others read first."""
+    missing = _missing(jobs, cache)
+    if not missing:
         return
+    before = [_job(one) for job in missing for one in named_recipes(job.recipe)]
+    with _connected():
+        _train_missing(before, cache)
+        _train_locked(missing, cache)
+
+
+def _train_locked(jobs: Sequence[Job], cache: Path) -> None:
     with contextlib.ExitStack() as held:
         # In one order for everybody, so that nobody waits in a circle.
-        for name in sorted({recipe_hash(recipe) for _, recipe in jobs}):
+        for name in sorted({job.name for job in jobs}):
             held.enter_context(file_lock(cache / "locks" / name))
-        if _missing(jobs, cache):
-            held.enter_context(_connected())
-            _refuse_waiting(_missing(jobs, cache))
-        for _, group in groupby(sorted(jobs, key=_workers), key=_workers):
+        if not _missing(jobs, cache):
+            return
+        capacity = cluster.capacity()
+        for job in jobs:
+            refuse_waiting_workers(job.recipe.workers, capacity)
+        for _, group in groupby(sorted(jobs, key=_shared), key=_shared):
             together = list(group)
             if _missing(together, cache):
                 _train_together(together, cache)
 
 
-def _refuse_waiting(jobs: Sequence[Job]) -> None:
-    capacity = cluster.capacity()
-    for _, recipe in jobs:
-        refuse_waiting_workers(recipe.workers, capacity)
-
-
 def _missing(jobs: Sequence[Job], cache: Path) -> list[Job]:
-    return [job for job in jobs if not folder_of(job[1], cache).exists()]
+    return list({j.name: j for j in jobs if not j.is_done(cache)}.values())
 
 
-def _workers(job: Job) -> str:
-    return job[1].workers.model_dump_json()
+def _shared(job: Job) -> str:
+    """Return what trainings have in common that share one start of their workers."""
+    recipe = job.recipe
+    places = f"{recipe.checkpoints.uri} {recipe.tracking.uri}"
+    return f"{recipe.workers.model_dump_json()} {places}"
 
 
 @contextlib.contextmanager
@@ -151,84 +181,61 @@ def _connected() -> Iterator[None]:
 
 def _train_together(jobs: Sequence[Job], cache: Path) -> None:
     """Train jobs one after the other in the same workers, which skip trained ones."""
-    missing = dict(_missing(jobs, cache))
-    names = ", ".join(missing)
-    num_steps = sum(recipe.optimiser.steps for recipe in missing.values())
-    logger.info("Training %s: %d steps in all, on first use.", names, num_steps)
+    missing = _missing(jobs, cache)
+    num_steps = sum(job.recipe.optimiser.steps for job in missing)
+    names = ", ".join(job.title for job in missing)
+    tasks = [_task(job, cache) for job in missing]
+    logger.info("Training %s: %d steps in all.", names, num_steps)
     started = time.monotonic()
-    outcome = _fit([recipe for _, recipe in jobs], cache)
+    asked = {job.name: (job.title, job.recipe) for job in missing}
+    # The same trainings, done already or not, meet their last checkpoint again.
+    run = hashlib.blake2b("".join(job.name for job in jobs).encode(), digest_size=16)
+    with tracked_trainings(asked, cache) as callback:
+        outcome = fit(
+            tasks,
+            [job.recipe for job in missing],
+            cache,
+            run=run.hexdigest(),
+            callback=callback,
+        )
+        callback.tell_rates(outcome.images_per_second)
     if outcome.refusal is not None:
         raise ValueError(outcome.refusal)
     seconds, done = time.monotonic() - started, outcome.done_before
+    rates = [f"{rate:,.0f}" for rate in outcome.images_per_second.values()]
     before = f"; {done} of {num_steps} steps were done before" if done else ""
-    logger.info("Trained %s in %.0f s%s.", names, seconds, before)
-
-
-def _fit(recipes: Sequence[TrainRecipe], cache: Path) -> Outcome:
-    # The same recipes, trained already or not, meet their last checkpoint again.
-    asked = "".join(recipe_hash(recipe) for recipe in recipes)
-    name = hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
-    unfinished = cache / "unfinished"
-    _discard_torn(unfinished / name)
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_SECONDS)
-    trainer = TorchTrainer(
-        train_and_publish,
-        train_loop_config=_loop_config(recipes, cache),
-        scaling_config=_scaling(recipes[0].workers),
-        run_config=ray.train.RunConfig(
-            name=name,
-            storage_path=str(unfinished),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
-            failure_config=ray.train.FailureConfig(recipes[0].workers.max_failures),
-            logging_config=ray.train.LoggingConfig("WARNING"),
-        ),
-    )
-    outcome: Any
-    with _interrupts_kept():
-        outcome = trainer.fit().return_value
-    shutil.rmtree(unfinished / name, ignore_errors=True)
-    return outcome
-
-
-def _discard_torn(run: Path) -> None:
-    """Begin anew where a kill tore Ray Train's own notes, which it would refuse."""
-    notes = run / "checkpoint_manager_snapshot.json"
-    if not notes.exists():
-        return
-    try:
-        json.loads(notes.read_text())
-    except json.JSONDecodeError:
-        logger.warning("Training begins anew: the kill that ended it tore %s.", notes)
-        shutil.rmtree(run)
-
-
-def _loop_config(recipes: Sequence[TrainRecipe], cache: Path) -> dict[str, Any]:
-    data = {recipe.data.model_dump_json(): recipe.data for recipe in recipes}
-    images = {key: ray.put(read_images(entry)) for key, entry in data.items()}
-    keys = [recipe.data.model_dump_json() for recipe in recipes]
-    trainings = [
-        (recipe, images[key]) for recipe, key in zip(recipes, keys, strict=True)
-    ]
-    return {"trainings": trainings, "cache": str(cache)}
-
-
-def _scaling(workers: TrainWorkers) -> ray.train.ScalingConfig:
-    gpus = {"GPU": workers.gpus} if workers.gpus else {}
-    return ray.train.ScalingConfig(
-        num_workers=workers.num_workers,
-        use_gpu=workers.gpus > 0,
-        resources_per_worker={"CPU": workers.cpus, **gpus},
+    logger.info(
+        "Trained %s in %.0f s (%s images/s)%s.",
+        names,
+        seconds,
+        ", ".join(rates),
+        before,
     )
 
 
-@contextlib.contextmanager
-def _interrupts_kept() -> Iterator[None]:
-    """Put back the handler of Ctrl-C, which Ray Train replaces for good."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.getsignal(signal.SIGINT)
+def _task(job: Job, cache: Path) -> Task:
+    """Find a training's weights and images, refused here if it could not use them."""
+    recipe = _with_weights(job.recipe, cache)
+    listed = list_images(recipe)
+    probe = None
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+        try_out(recipe, listed)
+        listed = labelled(recipe, listed, cache)
+        refuse_images(recipe, listed)
+        if recipe.probe is not None:
+            probe = ray.put(read_all(recipe.probe.data))
+    except Refused as error:
+        raise ValueError(f"{job.title}: {error}") from error
+    return Task(job.name, recipe, ray.put(listed), probe)
+
+
+def _with_weights(recipe: TrainRecipe, cache: Path) -> TrainRecipe:
+    def place(reference: WeightsRef) -> WeightsRef:
+        trained: Mapping[Named, Path] = {}
+        if reference.recipe is not None:
+            named = (reference.recipe, reference.settings)
+            trained = {named: _weights(_job(named), cache)}
+        return found(reference, trained)
+
+    references = references_in(recipe)
+    return with_references(recipe, {at: place(ref) for at, ref in references.items()})

@@ -1,193 +1,164 @@
-"""What one Ray Train worker does: descend, save, go on where it was."""
+"""What one Ray Train worker does: step after step, save, go on where it was."""
 
-import copy
-import math
-import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
+import ray
 import ray.train
 import torch
-from ray.train import Checkpoint
 from ray.train.torch import get_device, prepare_model
-from torch import distributed, nn
+from torch import nn
 
-from ops.initialise import initialise
+from ops.columns import Worker
+from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
-from pipelines.train_data import minibatch_of
-from pipelines.train_recipe import Optimiser, TrainRecipe, recipe_hash
-
-STATE_FILE = "state.pt"
-"""Name of the one file in a checkpoint."""
-
-
-class Diverged(ArithmeticError):
-    """A training whose loss is no number any more."""
-
-
-@dataclass
-class Training:
-    """Everything that a step changes."""
-
-    network: nn.Module
-    """The network under training."""
-
-    average: nn.Module
-    """Its weights averaged over the steps: what is published."""
-
-    optimiser: torch.optim.Optimizer
-    """AdamW with its moments."""
-
-    step: int = 0
-    """Steps done."""
-
-    def state(self, recipe: str) -> dict[str, Any]:
-        """Return all of it, and the hash of the recipe it belongs to."""
-        return {
-            "recipe": recipe,
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put back what ``state`` returned."""
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+from pipelines.train_images import ImageList
+from pipelines.train_loading import Share, minibatches
+from pipelines.train_optimiser import learning_rate_at
+from pipelines.train_order import positions_of
+from pipelines.train_probe import measured
+from pipelines.train_recipe import TrainRecipe
+from pipelines.train_state import Row, Training, open_training, restore_last, save
+from pipelines.train_step import Loss, Step
+from pipelines.worker import load_weights
 
 
-def run_training(
-    recipe: TrainRecipe, image: torch.Tensor, label: torch.Tensor
-) -> tuple[nn.Module, int]:
+@dataclass(frozen=True)
+class Task:
+    """One training, as its workers get it."""
+
+    name: str
+    """Hash of the recipe as written."""
+
+    recipe: TrainRecipe
+    """What to train, its weights found."""
+
+    images: Any
+    """Reference to the ``ImageList`` in Ray's object store."""
+
+    probe: Any
+    """Reference to pixels and labels of the probe; ``None`` where there is none."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training at its end."""
+
+    training: Training
+    """The same on every worker."""
+
+    first: int
+    """The step it went on from."""
+
+    images_per_second: float
+    """Over all workers, from the first step taken here; 0 where none was."""
+
+
+def run_training(task: Task) -> Trained:
     """Train inside a Ray Train worker, from the last checkpoint if there is one.
 
     Args:
-        recipe: what to train.
-        image: all images of the data set, float32 in [0, 1].
-        label: their classes.
-
-    Returns:
-        The averaged network, the same on every worker, and the step it went on from.
+        task: what to train.
 
     Raises:
         Diverged: the loss is no number.
+        Refused: an image cannot be trained on.
     """
+    recipe, device = task.recipe, get_device()
     torch.set_num_threads(recipe.workers.cpus)
-    device = get_device()
-    training = open_training(recipe, device)
-    _restore_last_checkpoint(training, recipe_hash(recipe), device)
+    start = load_weights(recipe.start.weights) if recipe.start else None
+    training = open_training(recipe, device, start)
+    restore_last(training, task.name, device)
     first = training.step
-    predict = recipe.network.predict(prepare_model(training.network), device)
-    while training.step < recipe.optimiser.steps:
-        batch = minibatch_of(recipe, training.step, image, label)
-        _descend(training, recipe, predict, _share(batch, device))
-        if training.step % recipe.checkpoint_every == 0:
-            _report(training, recipe_hash(recipe))
-    return training.average, first
+    worker = Worker(device, load=load_weights)
+    seconds = _descend(task, training, recipe.objective.open(worker), device)
+    num_images = (training.step - first) * recipe.optimiser.batch
+    return Trained(training, first, num_images / seconds if seconds else 0.0)
 
 
-def open_training(recipe: TrainRecipe, device: torch.device) -> Training:
-    """Return a training before its first step; it follows from the recipe alone."""
-    network = initialise(recipe.network.network(), recipe.seed).to(device)
-    average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), weight_decay=recipe.optimiser.weight_decay
-    )
-    return Training(network, average, optimiser)
+def _descend(task: Task, training: Training, loss: Loss, device: torch.device) -> float:
+    """Take all steps that are left; return their seconds."""
+    recipe, context = task.recipe, ray.train.get_context()
+    share = Share(context.get_world_rank(), context.get_world_size())
+    listed: ImageList = ray.get(task.images)
+    step = _step_of(recipe, training.network, loss, listed, device)
+    add_line = _lines_of(task, loss, len(listed), device)
+    told, began = len(training.curve), 0.0
+    for batch in minibatches(recipe, task.images, share, training.step):
+        began = began or time.monotonic()
+        step(training, placed(batch, device))
+        add_line(training)
+        if training.step % recipe.checkpoints.every == 0:
+            lines = training.curve[told:]
+            save(training, task.name, {"training": task.name, "lines": lines})
+            told = len(training.curve)
+    return time.monotonic() - began if began else 0.0
 
 
-def _share(batch: Minibatch, device: torch.device) -> Minibatch:
-    """Return this worker's part of a batch, on its device."""
-    context = ray.train.get_context()
-    size = len(batch.image) // context.get_world_size()
-    first = size * context.get_world_rank()
-    own = slice(first, first + size)
-    image, label = batch.image[own].to(device), batch.label[own].to(device)
-    return Minibatch(image, label, batch.seed, batch.step, first)
-
-
-def _descend(
-    training: Training,
+def _step_of(
     recipe: TrainRecipe,
-    predict: Callable[..., torch.Tensor],
-    batch: Minibatch,
-) -> None:
-    """Take one step."""
-    learning_rate = learning_rate_at(training.step, recipe.optimiser)
-    for group in training.optimiser.param_groups:
-        group["lr"] = learning_rate
-    loss = recipe.objective.loss(predict, batch)
-    _require_number(loss, training.step, learning_rate)
-    training.optimiser.zero_grad()
-    loss.backward()
-    training.optimiser.step()
-    training.step += 1
-    decay = min(recipe.optimiser.ema_decay, training.step / (10 + training.step))
-    _move_average(training, decay)
+    network: nn.Module,
+    loss: Loss,
+    listed: ImageList,
+    device: torch.device,
+) -> Step:
+    wrapped = prepare_model(network)
+    learner = Learner(
+        predict=recipe.network.predict(wrapped, device),
+        module=network,
+        bare=recipe.network.predict(network, device),
+    )
+
+    def keys(step: int) -> list[str]:
+        batch = recipe.optimiser.batch
+        places = positions_of(recipe.seed, len(listed), first=step * batch, num=batch)
+        return listed.keys(places)
+
+    return Step(recipe, loss, learner, wrapped, keys)
 
 
-def learning_rate_at(step: int, optimiser: Optimiser) -> float:
-    """Return the learning rate of a step: a linear rise, then half a cosine to 0.
-
-    Args:
-        step: index from 0.
-        optimiser: steps, warm-up and the largest rate.
-
-    Source:
-        Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
-    """
-    rise = min(1.0, (step + 1) / (optimiser.warmup + 1))
-    fall = 0.5 * (1.0 + math.cos(math.pi * step / optimiser.steps))
-    return optimiser.learning_rate * rise * fall
+def placed(batch: Minibatch, device: torch.device) -> Minibatch:
+    """Return a minibatch on a device."""
+    weight = None if batch.weight is None else batch.weight.to(device)
+    return replace(
+        batch,
+        image=batch.image.to(device, non_blocking=True),
+        label=batch.label.to(device, non_blocking=True),
+        weight=weight,
+    )
 
 
-def _require_number(loss: torch.Tensor, step: int, learning_rate: float) -> None:
-    """Stop all workers at once if the mean of their losses is no number."""
-    total = loss.detach().clone()
-    if ray.train.get_context().get_world_size() > 1:
-        distributed.all_reduce(total)
-    if not torch.isfinite(total):
-        raise Diverged(
-            f"Training needs a finite loss; at step {step} and learning rate "
-            f"{learning_rate:.3g} it has {total.item()}. Lower "
-            f"optimiser.learning_rate, or warm up longer."
-        )
+def _lines_of(
+    task: Task, loss: Loss, num_images: int, device: torch.device
+) -> Callable[[Training], None]:
+    """Return what adds a line to the loss curve at the end of a pass."""
+    recipe = task.recipe
+    per_pass = -(-num_images // recipe.optimiser.batch)
+    batch = None
+    if task.probe is not None:
+        image, label = (torch.from_numpy(one.copy()) for one in ray.get(task.probe))
+        batch = placed(Minibatch(image, label, recipe.seed, step=0), device)
+
+    def add_line(training: Training) -> None:
+        last = training.step == recipe.optimiser.steps
+        if training.step % per_pass and not last:
+            return
+        line = _line(recipe, training, per_pass)
+        every = per_pass * recipe.probe.every if recipe.probe else 0
+        if batch is not None and (last or training.step % every == 0):
+            line |= measured(recipe, training.average, batch, loss)
+        training.curve.append(line)
+
+    return add_line
 
 
-@torch.no_grad()
-def _move_average(training: Training, decay: float) -> None:
-    source = training.network.state_dict()
-    for name, tensor in training.average.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.lerp_(source[name], 1.0 - decay)
-        else:
-            tensor.copy_(source[name])
-
-
-def _report(training: Training, recipe: str) -> None:
-    """Give Ray Train a checkpoint; every worker calls it, the first one writes."""
-    if ray.train.get_context().get_world_rank() > 0:
-        ray.train.report({"step": training.step})
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        torch.save(training.state(recipe), Path(folder) / STATE_FILE)
-        checkpoint = Checkpoint.from_directory(folder)
-        ray.train.report({"step": training.step}, checkpoint=checkpoint)
-
-
-def _restore_last_checkpoint(
-    training: Training, recipe: str, device: torch.device
-) -> None:
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return
-    with checkpoint.as_directory() as folder:
-        path = Path(folder) / STATE_FILE
-        state = torch.load(path, map_location=device, weights_only=True)
-    if state["recipe"] == recipe:
-        training.restore(state)
+def _line(recipe: TrainRecipe, training: Training, per_pass: int) -> Row:
+    losses, training.unread = training.unread, []
+    return {
+        "step": training.step,
+        "pass": training.step / per_pass,
+        "loss": sum(losses) / len(losses),
+        "learning_rate": learning_rate_at(training.step - 1, recipe.optimiser),
+    }

@@ -12,29 +12,52 @@ import yaml
 
 from infra.weights import safetensors_file
 from ops.losses.ddpm import DdpmObjective
-from ops.purify.scheduler_settings import KINDS
-from ops.schedules import Schedule
-from pipelines.train_network import ClassifierNetwork, UnetNetwork
-from pipelines.train_recipe import TrainRecipe, recipe_hash
+from ops.losses.edm import EdmObjective
+from ops.purify.scheduler_settings import EDM_SCHEDULER, KINDS, PREDICTIONS
+from pipelines.train_network import UnetNetwork
+from pipelines.train_recipe import TrainRecipe
 
 Tensors = Mapping[str, torch.Tensor]
 
-WEIGHTS_FILE = "classifier.safetensors"
-"""Name of a trained classifier's file in its folder."""
+CURVE_FILE = "loss_curve.csv"
+"""Name of the loss curve's file, beside the weights."""
+
+WEIGHTS_FILES = {
+    "classifier": "classifier.safetensors",
+    "denoiser": "denoiser.safetensors",
+}
+"""Name of the weights' file in its folder, by what was trained."""
 
 
-def folder_of(recipe: TrainRecipe, cache: Path) -> Path:
-    """Return the folder that a recipe's weights have in the cache."""
-    return cache / "weights" / recipe_hash(recipe)
+def folder_of(name: str, cache: Path) -> Path:
+    """Return the folder that trained weights have in the cache.
+
+    Args:
+        name: hash of the recipe.
+        cache: folder of all trained weights.
+    """
+    return cache / "weights" / name
 
 
-def weights_of(recipe: TrainRecipe, cache: Path) -> Path:
-    """Return what to load: the folder of a U-Net, the file of a classifier."""
-    folder = folder_of(recipe, cache)
-    return folder if recipe.network.kind == "unet" else folder / WEIGHTS_FILE
+def weights_of(recipe: TrainRecipe, folder: Path) -> Path:
+    """Return what to load: the folder itself of a U-Net, else the file in it.
+
+    Args:
+        recipe: what was trained.
+        folder: where it was published.
+    """
+    if isinstance(recipe.network, UnetNetwork):
+        return folder
+    return folder / WEIGHTS_FILES[recipe.network.trains]
 
 
-def publish(recipe: TrainRecipe, tensors: Tensors, cache: Path) -> None:
+def publish(
+    recipe: TrainRecipe,
+    name: str,
+    tensors: Tensors,
+    cache: Path,
+    beside: Mapping[str, bytes] = {},
+) -> None:
     """Write trained weights and their recipe into the cache under the recipe's hash.
 
     The folder appears with all its files or not at all; if it is there already, it
@@ -42,93 +65,94 @@ def publish(recipe: TrainRecipe, tensors: Tensors, cache: Path) -> None:
 
     Args:
         recipe: what was trained.
+        name: hash of the recipe.
         tensors: averaged weights by name.
         cache: folder of all trained weights.
+        beside: further files of the folder, by name.
     """
-    target = folder_of(recipe, cache)
+    target = folder_of(name, cache)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     partial.mkdir(parents=True)
     try:
-        _write(partial, recipe, tensors)
+        _write(partial, recipe, name, tensors)
+        for file, content in beside.items():
+            (partial / file).write_bytes(content)
         if not target.exists():
             partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(folder: Path, recipe: TrainRecipe, tensors: Tensors) -> None:
+def _write(folder: Path, recipe: TrainRecipe, name: str, tensors: Tensors) -> None:
     resolved = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     (folder / "recipe.yaml").write_text(resolved)
     network, objective = recipe.network, recipe.objective
-    if isinstance(network, UnetNetwork):
-        assert isinstance(objective, DdpmObjective)  # the recipe refuses others
-        write_unet(folder, network, objective.schedule, tensors)
-        return
-    assert not isinstance(objective, DdpmObjective)  # the recipe refuses it
     said = {
-        "sigma_train": objective.sigma_train,
+        **objective.said(),
         "data": recipe.data.source.name,
-        "training_recipe": recipe_hash(recipe),
+        "training_recipe": name,
     }
-    write_classifier(folder, network, tensors, said)
+    if isinstance(network, UnetNetwork):
+        assert isinstance(objective, DdpmObjective | EdmObjective)  # trains diffusion
+        write_unet(folder, network, tensors, said)
+        _write_json(
+            folder / "scheduler" / "scheduler_config.json", scheduler(objective)
+        )
+        return
+    path = weights_of(recipe, folder)
+    safetensors_file.write(path, tensors, {**network.said(), **said})
 
 
 def write_unet(
-    folder: Path, network: UnetNetwork, schedule: Schedule, tensors: Tensors
+    folder: Path, network: UnetNetwork, tensors: Tensors, said: Mapping[str, Any]
 ) -> None:
-    """Write a diffusion model as a folder that diffusers can load.
+    """Write a diffusion model's network as diffusers' pipelines have it.
 
     Args:
-        folder: exists and is empty.
+        folder: of the whole model; exists.
         network: what was trained.
-        schedule: the noise it was trained on.
         tensors: its weights.
+        said: how it was trained: objective, data, recipe.
     """
     config: Any = network.network().config
     settings = {name: config[name] for name in config if not name.startswith("_")}
-    _write_json(folder / "unet" / "config.json", "UNet2DModel", settings)
+    content = {"_class_name": "UNet2DModel", **settings}
+    _write_json(folder / "unet" / "config.json", content)
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    safetensors_file.write(weights, tensors, {})
-    scheduler = folder / "scheduler" / "scheduler_config.json"
-    _write_json(scheduler, "DDPMScheduler", scheduler_settings(schedule))
+    safetensors_file.write(weights, tensors, said)
 
 
-def scheduler_settings(schedule: Schedule) -> dict[str, Any]:
-    """Return a schedule as diffusers' schedulers spell it, for predicted noise."""
-    spelling = {kind: name for name, kind in KINDS.items()}
-    betas = schedule.model_dump(include={"beta_start", "beta_end"}, exclude_none=True)
-    return {
-        "beta_schedule": spelling[schedule.kind],
-        "num_train_timesteps": schedule.num_timesteps,
-        "prediction_type": "epsilon",
-        **betas,
-    }
-
-
-def write_classifier(
-    folder: Path, network: ClassifierNetwork, tensors: Tensors, said: Mapping[str, Any]
-) -> None:
-    """Write a classifier's tensors with what a reader must know of them.
+def scheduler(objective: DdpmObjective | EdmObjective) -> dict[str, Any]:
+    """Return what a diffusion model was trained for, as a scheduler of diffusers.
 
     Args:
-        folder: exists.
-        network: what was trained.
-        tensors: its weights.
-        said: how it was trained: noise, data, recipe.
+        objective: schedule and prediction, or levels of noise.
+
+    Returns:
+        Content of a scheduler_config.json.
     """
-    layer = network.input
-    config = {
-        "arch": network.kind,
-        **network.model_dump(exclude={"kind", "input"}),
-        "input": layer.kind,
-        "mean": list(layer.mean),
-        "std": list(layer.std),
-        **said,
+    if isinstance(objective, EdmObjective):
+        # What diffusers calls epsilon here is the sign of the network's output.
+        return {
+            "_class_name": EDM_SCHEDULER,
+            "sigma_data": objective.sigma_data,
+            "prediction_type": "epsilon",
+        }
+    schedule = objective.schedule
+    kinds = {kind: name for name, kind in KINDS.items()}
+    types = {prediction: name for name, prediction in PREDICTIONS.items()}
+    betas = schedule.model_dump(include={"beta_start", "beta_end"}, exclude_none=True)
+    learned = {"variance_type": "learned_range"} if objective.learned_sigma else {}
+    return {
+        "_class_name": "DDPMScheduler",
+        "beta_schedule": kinds[schedule.kind],
+        "num_train_timesteps": schedule.num_timesteps,
+        "prediction_type": types[objective.prediction],
+        **betas,
+        **learned,
     }
-    safetensors_file.write(folder / WEIGHTS_FILE, tensors, config)
 
 
-def _write_json(path: Path, class_name: str, settings: Mapping[str, Any]) -> None:
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(exist_ok=True)
-    content = {"_class_name": class_name, **settings}
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,74 +1,28 @@
 """The whole configuration of a training, validated before anything starts."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import NonNegativeInt, model_validator
 
 from infra.sources.digits import Digits
-from ops.losses.ddpm import DdpmObjective
+from ops.augment.augment import Augment
+from ops.augment.nothing import Nothing
 from ops.losses.objective import Objective
 from pipelines.data import Data
 from pipelines.part import Part
-from pipelines.recipe import validated
+from pipelines.recipe import Precision, Tracking, validated
 from pipelines.recipe_file import read_recipe, recipe_name
 from pipelines.train_network import Network, UnetNetwork
-
-
-class Optimiser(Part):
-    """AdamW whose learning rate warms up linearly and falls to 0 along a cosine."""
-
-    steps: PositiveInt
-    """Updates of the weights."""
-
-    batch: PositiveInt
-    """Images per step, over all workers."""
-
-    learning_rate: PositiveFloat
-    """Largest step size."""
-
-    warmup: NonNegativeInt = 30
-    """Steps in which the learning rate rises to its largest."""
-
-    weight_decay: NonNegativeFloat = 0.01
-    """Share of the weights taken off per unit of learning rate."""
-
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """Share of the averaged weights that a step keeps; 0 publishes the last weights."""
-
-    @model_validator(mode="after")
-    def _warms_up_within_the_training(self) -> Self:
-        if self.warmup >= self.steps:
-            raise ValueError(
-                f"optimiser needs warmup below steps; they are {self.warmup} and "
-                f"{self.steps}. Train longer or warm up less."
-            )
-        return self
-
-
-class TrainWorkers(Part):
-    """Workers that share each step, and what each asks of the cluster."""
-
-    num_workers: PositiveInt = 1
-    """Workers; the batch is shared out evenly."""
-
-    cpus: PositiveInt = 1
-    """Cores each, and threads its network computes with."""
-
-    gpus: NonNegativeFloat = 0.0
-    """Accelerators each, fractions allowed."""
-
-    max_failures: NonNegativeInt = 3
-    """Lost workers after which the training stops instead of going on."""
+from pipelines.train_optimiser import Optimiser
+from pipelines.train_parts import (
+    CheckpointPlace,
+    Extra,
+    Loading,
+    Probe,
+    Start,
+    TrainWorkers,
+)
 
 
 class TrainRecipe(Part):
@@ -77,8 +31,17 @@ class TrainRecipe(Part):
     data: Data = Data(source=Digits(split="train"))
     """Images, and what is done to them before the noise."""
 
+    augment: Augment = Nothing()
+    """How an image changes from pass to pass."""
+
+    extra: Extra | None = None
+    """Further images; ``None`` for none."""
+
     network: Network
     """What is trained."""
+
+    start: Start | None = None
+    """Weights to begin with; ``None`` for random ones that follow from the seed."""
 
     objective: Objective
     """What it is trained for."""
@@ -86,61 +49,89 @@ class TrainRecipe(Part):
     optimiser: Optimiser
     """Steps and their size."""
 
+    precision: Precision = "float32"
+    """Type the network computes in under autocast; weights stay float32."""
+
     seed: NonNegativeInt = 0
     """Seed of first weights, order of images and noise."""
+
+    probe: Probe | None = None
+    """What is measured on the way; ``None``: nothing but the loss."""
 
     workers: TrainWorkers = TrainWorkers()
     """Who computes."""
 
-    checkpoint_every: PositiveInt = 200
-    """Steps between checkpoints: what is lost if a worker dies."""
+    loading: Loading = Loading()
+    """Who reads the images."""
+
+    checkpoints: CheckpointPlace = CheckpointPlace()
+    """Where and how often the training is saved."""
+
+    tracking: Tracking = Tracking()
+    """MLflow."""
 
     @model_validator(mode="after")
     def _is_trained_for_what_it_is(self) -> Self:
-        diffuses = isinstance(self.network, UnetNetwork)
-        if diffuses != isinstance(self.objective, DdpmObjective):
+        if self.network.trains != self.objective.trains:
             raise ValueError(
                 f"A training needs a network that fits its objective; network has kind "
-                f"{self.network.kind} and objective {self.objective.kind}. Train a "
-                f"unet for ddpm and a classifier for gaussian."
+                f"{self.network.kind}, which is a {self.network.trains}, and objective "
+                f"{self.objective.kind} trains a {self.objective.trains}. Train a unet "
+                f"for ddpm or edm, a dncnn for denoise_mse, denoise_stab or "
+                f"denoise_clf, and a classifier for the others."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _predicts_what_it_is_trained_for(self) -> Self:
+        if isinstance(self.network, UnetNetwork):
+            settings = self.network.settings
+            inputs = settings.get("in_channels", 3)
+            outputs = settings.get("out_channels", 3)
+            needed = inputs * (2 if getattr(self.objective, "learned_sigma", 0) else 1)
+            if outputs != needed:
+                raise ValueError(
+                    f"objective {self.objective.kind} needs a network of {needed} "
+                    f"output channels for {inputs} of the image; network.settings has "
+                    f"out_channels {outputs}. Set it to {needed}, or change "
+                    f"objective.learned_sigma."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_descended(self) -> Self:
+        classifier = getattr(self.objective, "classifier", None)
+        if getattr(classifier, "combine", None) == "vote":
+            raise ValueError(
+                f"objective {self.objective.kind} needs a classifier with gradients; "
+                f"objective.classifier is an ensemble that combines by vote. Set "
+                f"objective.classifier.combine to logits or softmax."
             )
         return self
 
     @model_validator(mode="after")
     def _shares_its_batch_evenly(self) -> Self:
-        if self.optimiser.batch % self.workers.num_workers:
+        shares = self.workers.num_workers * self.optimiser.accumulate
+        if self.optimiser.batch % shares:
             raise ValueError(
                 f"A training needs a batch that its workers can share evenly; "
-                f"optimiser.batch has {self.optimiser.batch} images and "
-                f"workers.num_workers is {self.workers.num_workers}. Change either."
+                f"optimiser.batch has {self.optimiser.batch} images, "
+                f"workers.num_workers is {self.workers.num_workers} and "
+                f"optimiser.accumulate {self.optimiser.accumulate}. Change one."
             )
         return self
 
     @model_validator(mode="after")
     def _leaves_the_test_images_alone(self) -> Self:
-        if getattr(self.data.source, "split", None) == "test":
-            raise ValueError(
-                "A training needs images that are not certified afterwards; data has "
-                "split 'test'. Set data.split to train."
-            )
+        parts = {"data": self.data, "extra.data": self.extra and self.extra.data}
+        parts["probe.data"] = self.probe and self.probe.data
+        for name, data in parts.items():
+            if data and getattr(data.source, "split", None) == "test":
+                raise ValueError(
+                    f"A training needs images that are not certified afterwards; "
+                    f"{name} has split 'test'. Set {name}.split to train, or tune."
+                )
         return self
-
-
-def recipe_hash(recipe: TrainRecipe) -> str:
-    """Return the name of what a recipe trains: equal recipes, equal weights.
-
-    What changes no weights (accelerators, failures, checkpoints) is left out; workers
-    and cores are not, for they change the order of sums.
-
-    Args:
-        recipe: validated recipe.
-
-    Returns:
-        32 hexadecimal digits.
-    """
-    idle = {"workers": {"gpus", "max_failures"}, "checkpoint_every": True}
-    content = json.dumps(recipe.model_dump(mode="json", exclude=idle), sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def load_train_recipe(name_or_path: str, settings: Sequence[str] = ()) -> TrainRecipe:

@@ -1,16 +1,18 @@
 """What Ray Train calls in each of its workers."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import ray
 import ray.train
-import torch
 
-from pipelines.train_loop import Diverged, run_training
-from pipelines.train_publish import folder_of, publish
+from pipelines.train_curve import curve_csv
+from pipelines.train_loop import Task, run_training
+from pipelines.train_publish import CURVE_FILE, folder_of, publish
+from pipelines.train_read import Refused
+from pipelines.train_recipe import TrainRecipe
+from pipelines.train_step import Diverged
 
 
 @dataclass(frozen=True)
@@ -20,36 +22,38 @@ class Outcome:
     done_before: int
     """Steps that checkpoints of an interrupted run had already done."""
 
+    images_per_second: Mapping[str, float]
+    """How fast each training went, by its hash."""
+
     refusal: str | None = None
-    """Why a training diverged."""
+    """Why a training ended early."""
 
 
 def train_and_publish(config: dict[str, Any]) -> Outcome:
     """Train and publish recipe after recipe, inside a Ray Train worker.
 
     Args:
-        config: ``trainings``, each a recipe and a reference to its images; ``cache``.
+        config: ``tasks``, and for each the recipe as ``written``; ``cache``.
 
     Returns:
         What happened. A training that diverged is no error here, because Ray Train
         would take it for a lost worker and try again.
     """
+    tasks: Sequence[Task] = config["tasks"]
+    written: Sequence[TrainRecipe] = config["written"]
     cache = Path(config["cache"])
-    done_before = 0
-    for recipe, reference in config["trainings"]:
-        if folder_of(recipe, cache).exists():
+    done_before, rates = 0, {}
+    for task, recipe in zip(tasks, written, strict=True):
+        if folder_of(task.name, cache).exists():
             continue
-        image, label = ray.get(reference)
         try:
-            trained, first = run_training(recipe, _tensor(image), _tensor(label))
-        except Diverged as reason:
-            return Outcome(done_before, refusal=str(reason))
-        done_before += first
+            trained = run_training(task)
+        except (Diverged, Refused) as reason:
+            return Outcome(done_before, rates, refusal=str(reason))
+        done_before += trained.first
+        rates[task.name] = trained.images_per_second
         if ray.train.get_context().get_world_rank() == 0:
-            publish(recipe, trained.state_dict(), cache)
-    return Outcome(done_before)
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor of its own: arrays out of the object store are read-only."""
-    return torch.from_numpy(array.copy())
+            curve = {CURVE_FILE: curve_csv(trained.training.curve)}
+            tensors = trained.training.average.state_dict()
+            publish(recipe, task.name, tensors, cache, curve)
+    return Outcome(done_before, rates)

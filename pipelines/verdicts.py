@@ -10,6 +10,7 @@ from pipelines.check import CHANCE, Check
 from pipelines.probe import Measured
 from pipelines.reading import reading_of
 from pipelines.recipe import Run
+from pipelines.references import is_untrained
 from pipelines.sample import Sample
 
 BETTER_DB = 1.0
@@ -76,7 +77,7 @@ def _purifier(measured: Measured, run: Run) -> Check:
     found = f"PSNR {before:.1f} dB clipped, {after:.1f} dB purified"
     if after > before:
         return Check(name, "pass", found)
-    untrained = run.purifier.weights.untrained is not None
+    untrained = is_untrained(run.purifier)
     return Check(
         name,
         "warn" if untrained else "fail",

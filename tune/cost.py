@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ops.classify.ensemble import Ensemble
 from ops.columns import Worker, in_batches
 from ops.purify.purify import Purify
 from pipelines.in_worker import in_worker
@@ -27,7 +28,8 @@ class Cost:
     """Of the purifier, for one copy."""
 
     classify: float
-    """Of the classifier, for one local noise of one copy."""
+    """Of the classifier, for one local noise of one copy; of an ensemble, with all its
+    members, for how often a consensus leaves some out depends on the images."""
 
     def of_image(self, num_estimate: int, num_local: int) -> float:
         """Return the cost of one image: N (purifier + m classifier).
@@ -41,6 +43,17 @@ class Cost:
 
 CLASSIFIER_CALLS = Cost(purify=0.0, classify=1.0)
 """Of which the purifier takes none, as in the tables of the paper."""
+
+
+def classifier_calls(run: Run) -> Cost:
+    """Return how many classifiers are called: one, or the members of an ensemble.
+
+    Args:
+        run: with weights as the recipe names them.
+    """
+    if not isinstance(run.classifier, Ensemble):
+        return CLASSIFIER_CALLS
+    return Cost(CLASSIFIER_CALLS.purify, float(len(run.classifier.members)))
 
 
 def flops(run: Run, sample: Sample) -> Cost:
@@ -87,7 +100,9 @@ def _calls(
 ) -> tuple[Callable[[torch.Tensor], torch.Tensor], ...]:
     """Return what purifies copies and what classifies them."""
     purify = Purify(purifier=run.purifier, sigma=run.sigma).open(worker)
-    network = run.classifier.open(worker)
+    classifier = run.classifier
+    whole = classifier.whole if isinstance(classifier, Ensemble) else classifier
+    network = whole.open(worker)
     return (
         lambda copies: purify({"noisy": copies[None]})["purified"][0],
         lambda copies: in_batches(network, copies, worker.batch),

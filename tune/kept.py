@@ -14,11 +14,11 @@ from pipelines.recipe import Run
 from pipelines.sample import Sample, decoded_sample
 from pipelines.study_status import STUDIES
 from tune.chosen import Chosen
-from tune.cost import CLASSIFIER_CALLS, Cost, flops, seconds
+from tune.cost import Cost, classifier_calls, flops, seconds
 
 NAME = "study.json"
 
-_ANY = ("stages", "ray", "tracking", "plan", "batch", "compile", "strict")
+_ANY = ("stages", "ray", "tracking", "about", "plan", "batch", "compile", "strict")
 """Fields of a recipe that may change while a study goes on."""
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def costs_of(
     found = {key: Cost(*kept[key]) for key in models if key in kept}
     unit = chosen.study.budget.unit if chosen.study.budget else "classifier_calls"
     if unit == "classifier_calls":
-        return dict.fromkeys(models, CLASSIFIER_CALLS)
+        return {key: classifier_calls(run) for key, run in models.items()}
     first = next(iter(models.values()))
     sample, _ = decoded_sample(first.data, entries[:1], asked_by="tune")
     measured: dict[Cost, Cost] = {}

@@ -4,9 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ops.classify.cifar_resnet import CifarResnet
-from ops.classify.digits_cnn import DigitsCnn
-from ops.classify.timm import Timm
+from ops.classify.ensemble import Ensemble, Member
 
-Classifier = Annotated[Timm | CifarResnet | DigitsCnn, Field(discriminator="kind")]
-"""Images in, logits out; chosen by ``kind``."""
+Classifier = Annotated[Member | Ensemble, Field(discriminator="kind")]
+"""Images in, class scores out; chosen by ``kind``."""

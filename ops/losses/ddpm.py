@@ -1,16 +1,22 @@
-"""Train a network to predict the noise that a diffusion schedule mixed in."""
+"""Train a network to tell image from noise, mixed by a diffusion schedule."""
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float32, Int64
 from pydantic import BaseModel, Field, PositiveFloat, model_validator
 
+from ops.columns import Worker
 from ops.losses.minibatch import Minibatch
+from ops.losses.variational_bound import WEIGHT, variational_bound
 from ops.pixels import to_signed
+from ops.purify.one_shot import Prediction
 from ops.schedules import Schedule, sigma_signed_of
+
+Images = Float32[torch.Tensor, "image channel height width"]
+Shares = Float32[torch.Tensor, "image 1 1 1"]
 
 
 class UniformTimestep(BaseModel, frozen=True, extra="forbid"):
@@ -68,9 +74,10 @@ class LogUniformSigma(BaseModel, frozen=True, extra="forbid"):
 
 
 class DdpmObjective(BaseModel, frozen=True, extra="forbid"):
-    """Squared error of predicted noise, over the timesteps of a schedule."""
+    """Squared error of what a network predicts, over the timesteps of a schedule."""
 
     kind: Literal["ddpm"] = "ddpm"
+    trains: ClassVar[str] = "diffusion"
 
     schedule: Schedule
     """How fast image turns to noise; the purifier must use the same."""
@@ -80,52 +87,149 @@ class DdpmObjective(BaseModel, frozen=True, extra="forbid"):
     ] = UniformTimestep()
     """How often each timestep is trained on."""
 
+    prediction: Prediction = "epsilon"
+    """What the network learns to return: the noise, the velocity, the clean image."""
+
+    learned_sigma: bool = False
+    """Whether the network returns as many channels again, for the variance of a reverse
+    step, and learns them from the variational bound."""
+
+    @model_validator(mode="after")
+    def _has_a_variance_to_learn(self) -> "DdpmObjective":
+        if self.learned_sigma and self.schedule.num_timesteps < 2:
+            raise ValueError(
+                f"learned_sigma needs a schedule of at least 2 timesteps; "
+                f"schedule.num_timesteps is {self.schedule.num_timesteps}. Take more."
+            )
+        return self
+
+    def said(self) -> dict[str, Any]:
+        """Return what the weights' file says of the training."""
+        learned = {"learned_sigma": True} if self.learned_sigma else {}
+        return {"objective": self.kind, "prediction": self.prediction, **learned}
+
+    def open(
+        self, worker: Worker
+    ) -> Callable[[Callable[..., torch.Tensor], Minibatch], torch.Tensor]:
+        """Return the loss; there is nothing to load."""
+        return self.loss
+
     def loss(
         self, network: Callable[..., torch.Tensor], batch: Minibatch
     ) -> Float32[torch.Tensor, ""]:
         """Return the mean loss over a worker's share of a step.
 
         Args:
-            network: maps noised images in [-1, 1] and timesteps to predicted noise.
+            network: maps noised images in [-1, 1] and timesteps to predictions, and to
+                variances in further channels if they are learned.
             batch: images, with the noise and the timesteps that belong to them.
 
         Returns:
-            A scalar of at least 0; 1 for a network that predicts no noise.
+            A scalar of at least 0; without learned variances and of predicted noise, 1
+            for a network that returns 0.
+
+        Raises:
+            ValueError: the network returns another number of channels.
+
+        Source:
+            Nichol and Dhariwal 2021, arXiv:2102.09672, equation 16 (learned variances).
         """
         timestep = self.timesteps.timestep(batch.uniform("timestep"), self.schedule)
         alpha_bar = torch.from_numpy(self.schedule.alpha_bar()).to(timestep.device)
-        return ddpm_loss(
-            network,
-            batch.image,
-            batch.gaussian("noise"),
+        kept = alpha_bar[timestep].float().view(-1, 1, 1, 1)
+        signed, noise = to_signed(batch.image), batch.gaussian("noise")
+        output = network(diffuse(signed, noise, kept), timestep).float()
+        require_channels(output, signed, learned_sigma=self.learned_sigma)
+        channels = signed.shape[1]
+        error = output[:, :channels] - target_of(signed, noise, kept, self.prediction)
+        squared = _mean_square(error, batch)
+        if not self.learned_sigma:
+            return squared
+        bound = variational_bound(
+            signed,
+            clean_error_of(error.detach(), kept, self.prediction),
+            output[:, channels:],
             timestep=timestep,
-            alpha_bar=alpha_bar[timestep].float(),
+            schedule=self.schedule,
         )
+        return squared + WEIGHT * self.schedule.num_timesteps * batch.mean(bound)
 
 
-def ddpm_loss(
-    network: Callable[..., torch.Tensor],
-    image: Float32[torch.Tensor, "image channel height width"],
-    noise: Float32[torch.Tensor, "image channel height width"],
-    *,
-    timestep: Int64[torch.Tensor, " image"],
-    alpha_bar: Float32[torch.Tensor, " image"],
-) -> Float32[torch.Tensor, ""]:
-    """Return the squared error of the noise a network finds in noised images.
+def _mean_square(error: Images, batch: Minibatch) -> Float32[torch.Tensor, ""]:
+    if batch.weight is None:
+        return error.square().mean()
+    return batch.mean(error.square().flatten(1).mean(dim=1))
+
+
+def diffuse(signed: Images, noise: Images, alpha_bar: Shares) -> Images:
+    """Return images as a diffusion model meets them.
 
     Args:
-        network: maps noised images in [-1, 1] and timesteps to predicted noise.
-        image: pixels in [0, 1]; moved to [-1, 1] here.
+        signed: images in [-1, 1].
         noise: of mean 0 and std 1.
-        timestep: index into the schedule, one per image.
         alpha_bar: share of the image's variance left at its timestep, in (0, 1).
 
-    Returns:
-        Mean over images and pixels, at least 0.
+    Source:
+        Ho, Jain and Abbeel 2020, arXiv:2006.11239, equation 4.
+    """
+    return alpha_bar.sqrt() * signed + (1.0 - alpha_bar).sqrt() * noise
+
+
+def target_of(
+    signed: Images, noise: Images, alpha_bar: Shares, prediction: Prediction
+) -> Images:
+    """Return what a network that knows image and noise would return.
+
+    Args:
+        signed: images in [-1, 1].
+        noise: of mean 0 and std 1.
+        alpha_bar: share of the image's variance left at its timestep, in (0, 1).
+        prediction: the noise, the velocity or the clean image.
 
     Source:
-        Ho, Jain and Abbeel 2020, arXiv:2006.11239, equation 14.
+        Ho, Jain and Abbeel 2020, arXiv:2006.11239, equation 14 (epsilon); Salimans and
+        Ho 2022, arXiv:2202.00512, section 4 (v, x0).
     """
-    kept = alpha_bar.view(-1, 1, 1, 1)
-    noised = kept.sqrt() * to_signed(image) + (1.0 - kept).sqrt() * noise
-    return (network(noised, timestep) - noise).square().mean()
+    if prediction == "epsilon":
+        return noise
+    if prediction == "v":
+        return alpha_bar.sqrt() * noise - (1.0 - alpha_bar).sqrt() * signed
+    return signed
+
+
+def clean_error_of(error: Images, alpha_bar: Shares, prediction: Prediction) -> Images:
+    """Return the image less the clean image that follows from a network's output.
+
+    Args:
+        error: the output less what ``target_of`` returns.
+        alpha_bar: share of the image's variance left at its timestep, in (0, 1).
+        prediction: what the output is.
+    """
+    if prediction == "epsilon":
+        return (1.0 / alpha_bar - 1.0).sqrt() * error
+    if prediction == "v":
+        return (1.0 - alpha_bar).sqrt() * error
+    return -error
+
+
+def require_channels(
+    output: torch.Tensor, image: torch.Tensor, *, learned_sigma: bool
+) -> None:
+    """Refuse the output of a network that is made for another objective.
+
+    Args:
+        output: ``image output_channel height width``.
+        image: what the network was given.
+        learned_sigma: whether it learns variances too.
+
+    Raises:
+        ValueError: there are not as many channels as the image has, or twice as many
+            with learned variances.
+    """
+    needed = (2 if learned_sigma else 1) * image.shape[1]
+    if output.shape[1] != needed:
+        raise ValueError(
+            f"An objective with learned_sigma {learned_sigma} needs a network that "
+            f"returns {needed} channels for images of {image.shape[1]}; it returns "
+            f"{output.shape[1]}. Set network.settings.out_channels to {needed}."
+        )

@@ -1,13 +1,14 @@
 """Train a classifier on images under Gaussian noise."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float32, Int64
 from pydantic import BaseModel, Field
 from torch.nn.functional import cross_entropy
 
+from ops.columns import Worker
 from ops.losses.minibatch import Minibatch
 
 
@@ -15,9 +16,20 @@ class GaussianObjective(BaseModel, frozen=True, extra="forbid"):
     """Cross entropy on noisy images, noise drawn anew in every step."""
 
     kind: Literal["gaussian"] = "gaussian"
+    trains: ClassVar[str] = "classifier"
 
     sigma_train: Annotated[float, Field(ge=0)]
     """Std of the noise, in [0, 1] pixels; 0 trains on clean images."""
+
+    def said(self) -> dict[str, Any]:
+        """Return what the weights' file says of the training."""
+        return {"objective": self.kind, "sigma_train": self.sigma_train}
+
+    def open(
+        self, worker: Worker
+    ) -> Callable[[Callable[..., torch.Tensor], Minibatch], torch.Tensor]:
+        """Return the loss; there is nothing to load."""
+        return self.loss
 
     def loss(
         self, network: Callable[..., torch.Tensor], batch: Minibatch
@@ -31,8 +43,8 @@ class GaussianObjective(BaseModel, frozen=True, extra="forbid"):
         Returns:
             A scalar of at least 0, in nats.
         """
-        noise = self.sigma_train * batch.gaussian("noise")
-        return gaussian_loss(network, batch.image, batch.label, noise)
+        (noise,) = batch.noises(1, self.sigma_train)
+        return batch.mean(gaussian_loss(network, batch.image, batch.label, noise))
 
 
 def gaussian_loss(
@@ -40,7 +52,7 @@ def gaussian_loss(
     image: Float32[torch.Tensor, "image channel height width"],
     label: Int64[torch.Tensor, " image"],
     noise: Float32[torch.Tensor, "image channel height width"],
-) -> Float32[torch.Tensor, ""]:
+) -> Float32[torch.Tensor, " image"]:
     """Return the cross entropy of the class scores of noisy images.
 
     The noisy image is not clipped: the certificate speaks of unclipped noise.
@@ -52,9 +64,9 @@ def gaussian_loss(
         noise: of std ``sigma_train``, in [0, 1] pixels.
 
     Returns:
-        Mean over the images, at least 0, in nats.
+        A number per image, at least 0, in nats.
 
     Source:
         Cohen, Rosenfeld and Kolter 2019, arXiv:1902.02918, section 3.3.
     """
-    return cross_entropy(network(image + noise), label)
+    return cross_entropy(network(image + noise), label, reduction="none")

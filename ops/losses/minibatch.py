@@ -1,7 +1,8 @@
 """What a worker trains on in one step: images, labels, and noise of their own."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float32, Int64
@@ -21,7 +22,7 @@ class Minibatch:
     """Pixels in [0, 1]."""
 
     label: Int64[torch.Tensor, " image"]
-    """True classes."""
+    """Classes: true ones, or those a teacher gave images of unknown class."""
 
     seed: int
     """Seed of the training run."""
@@ -31,6 +32,49 @@ class Minibatch:
 
     first: int = 0
     """Place of the share's first image in the whole step's batch."""
+
+    weight: Float32[torch.Tensor, " image"] | None = None
+    """How much each image counts, at least 0; ``None`` for 1 each."""
+
+    def mean(self, loss: Float32[torch.Tensor, " image"]) -> Float32[torch.Tensor, ""]:
+        """Return the mean of one number per image, each times the image's weight.
+
+        It divides by the number of images, not by their weights, so that shares of a
+        batch add up to the batch.
+        """
+        return (loss if self.weight is None else self.weight * loss).mean()
+
+    def noises(
+        self, num: int, sigma: float
+    ) -> list[Float32[torch.Tensor, "image channel height width"]]:
+        """Return several independent noises for every image.
+
+        The first is what ``gaussian("noise")`` scales to, so that an objective of one
+        noise meets that of Gaussian training.
+
+        Args:
+            num: noises per image, at least 1.
+            sigma: their std, in [0, 1] pixels.
+        """
+        streams = ["noise", *(f"noise_{index}" for index in range(1, num))]
+        return [sigma * self.gaussian(stream) for stream in streams]
+
+    def parts(self, num: int) -> Iterator["Minibatch"]:
+        """Yield the share in parts of equal size, noise and all.
+
+        Args:
+            num: divides the number of images.
+        """
+        size = len(self.image) // num
+        for start in range(0, size * num, size):
+            own = slice(start, start + size)
+            yield replace(
+                self,
+                image=self.image[own],
+                label=self.label[own],
+                first=self.first + start,
+                weight=None if self.weight is None else self.weight[own],
+            )
 
     def gaussian(
         self, stream: str
@@ -44,6 +88,14 @@ class Minibatch:
             Noise of the images' shape, mean 0 and std 1.
         """
         return self._draw("gaussian", stream, tuple(self.image.shape[1:]))
+
+    def standard_normal(self, stream: str) -> Float32[torch.Tensor, " image"]:
+        """Return one standard normal number for each image.
+
+        Args:
+            stream: what the number is for; two streams share none.
+        """
+        return self._draw("gaussian", stream, ())
 
     def uniform(self, stream: str) -> Float32[torch.Tensor, " image"]:
         """Return one uniform number for each image.

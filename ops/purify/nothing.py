@@ -21,6 +21,11 @@ class Nothing(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["nothing"] = "nothing"
 
+    @property
+    def calls_per_copy(self) -> int:
+        """Calls of a network for each noisy copy."""
+        return 0
+
     def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:
         """Return the identity; there is nothing to load.
 

@@ -79,6 +79,11 @@ class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
     unet: dict[str, Any] | None = None
     """Arguments of ``diffusers.UNet2DModel``; ``None`` takes them from the weights."""
 
+    @property
+    def calls_per_copy(self) -> int:
+        """Calls of the network for each noisy copy."""
+        return 1
+
     def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:
         """Load the network and return the purifying function.
 

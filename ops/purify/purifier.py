@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ops.purify.dncnn import Dncnn
 from ops.purify.nothing import Nothing
 from ops.purify.one_shot_ddpm import OneShotDdpm
 
-Purifier = Annotated[Nothing | OneShotDdpm, Field(discriminator="kind")]
+Purifier = Annotated[Nothing | OneShotDdpm | Dncnn, Field(discriminator="kind")]
 """Noisy copies in, clean copies out; chosen by ``kind``."""

@@ -14,6 +14,9 @@ KINDS = {
 CONSISTENCY_SCHEDULER = "CMStochasticIterativeScheduler"
 """The scheduler of diffusers' consistency models."""
 
+EDM_SCHEDULER = "EDMEulerScheduler"
+"""The scheduler of networks preconditioned as Karras et al. do it."""
+
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": "epsilon",
     "v_prediction": "v",
@@ -32,10 +35,11 @@ def schedule_of(settings: Mapping[str, Any], source: str) -> Schedule:
         The schedule.
 
     Raises:
-        ValueError: there is none, it is that of a consistency model, or no formula
-            here describes it.
+        ValueError: there is none, it is that of a consistency model or of a
+            preconditioned network, or no formula here describes it.
     """
     _refuse_consistency(settings, source)
+    _refuse_edm(settings, source)
     name = settings.get("beta_schedule")
     odd = settings.get("trained_betas") or settings.get("rescale_betas_zero_snr")
     if name not in KINDS or odd:
@@ -60,6 +64,16 @@ def _refuse_consistency(settings: Mapping[str, Any], source: str) -> None:
             f"scheduler of {source} is a {CONSISTENCY_SCHEDULER}, that of a "
             f"consistency model. Take weights of a diffusion model, or a purifier for "
             f"consistency models."
+        )
+
+
+def _refuse_edm(settings: Mapping[str, Any], source: str) -> None:
+    name = str(settings.get("_class_name"))
+    if name.startswith("EDM"):
+        raise ValueError(
+            f"A one-shot purifier needs a network called at timesteps of a schedule; "
+            f"the scheduler of {source} is an {name}, that of a network told the noise "
+            f"itself. Take weights trained for ddpm."
         )
 
 
@@ -89,8 +103,10 @@ def prediction_of(settings: Mapping[str, Any], source: str) -> Prediction:
         The kind of prediction.
 
     Raises:
-        ValueError: the configuration is empty or names another kind.
+        ValueError: the configuration is empty, names another kind, or is that of a
+            preconditioned network.
     """
+    _refuse_edm(settings, source)
     name = settings.get("prediction_type", "epsilon") if settings else None
     if name not in PREDICTIONS:
         raise ValueError(

@@ -10,24 +10,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-import ray.train
 import torch
 import yaml
-from ray.train.torch import TorchTrainer
+from trainings_made import fields_of_training
 
+from infra.object_store import open_store
+from infra.tracking_client import connect
 from infra.weights.load import load
 from ops.classify.digits_cnn import DigitsCnn
 from ops.columns import Worker
 from ops.weights import Weights, WeightsRef
 from pipelines.train import ensure_all_trained, train
-from pipelines.train_data import read_images
-from pipelines.train_loop import Diverged, open_training, run_training
-from pipelines.train_publish import folder_of
+from pipelines.train_curve import read_curve
+from pipelines.train_hash import recipe_hash
+from pipelines.train_publish import CURVE_FILE, folder_of
+from pipelines.train_read import read_all
 from pipelines.train_recipe import TrainRecipe, load_train_recipe
+from pipelines.train_state import open_training
 
 pytestmark = [
     pytest.mark.ray,
@@ -44,30 +49,17 @@ from pipelines.train_recipe import load_train_recipe
 train(load_train_recipe(sys.argv[1]), Path(sys.argv[2]))
 """
 
-
-def raw(**changes: Any) -> dict[str, Any]:
-    fields = {
-        "data": {"source": "digits", "split": "train", "subset": "first:20"},
-        "network": {"kind": "digits_cnn"},
-        "objective": {"kind": "gaussian", "sigma_train": 0.0},
-        "optimiser": {
-            "steps": 30,
-            "batch": 20,
-            "learning_rate": 0.01,
-            "warmup": 3,
-            "ema_decay": 0.0,
-        },
-        "checkpoint_every": 10,
-    }
-    return fields | changes
-
-
-OVERFITTING = raw()
-LONG = raw(
-    objective={"kind": "gaussian", "sigma_train": 0.25},
-    optimiser={"steps": 160, "batch": 256, "learning_rate": 0.004},
-    checkpoint_every=40,
+OVERFITTING = fields_of_training(
+    data={"source": "digits", "split": "train", "subset": "first:20"},
+    objective={"kind": "gaussian", "sigma_train": 0.0},
 )
+LONG = fields_of_training(
+    data={"source": "digits", "split": "train"},
+    optimiser={"steps": 160, "batch": 256, "learning_rate": 0.004},
+    probe={"data": {"source": "digits", "split": "tune", "subset": "first:20"}},
+    checkpoints={"every": 40},
+)
+Environment = dict[str, str]
 
 
 def written(fields: dict[str, Any], path: Path) -> str:
@@ -77,6 +69,10 @@ def written(fields: dict[str, Any], path: Path) -> str:
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
     return load(path)[0]
+
+
+def curve_beside(path: Path) -> bytes:
+    return (path.parent / CURVE_FILE).read_bytes()
 
 
 def flat(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -92,8 +88,8 @@ def undisturbed(
         patch.setenv("DIFFSMOOTH_CACHE", str(folder / "cache"))
         return ensure_all_trained(
             [
-                written(OVERFITTING, folder / "overfitting.yaml"),
-                written(LONG, folder / "long.yaml"),
+                (written(OVERFITTING, folder / "overfitting.yaml"), ()),
+                (written(LONG, folder / "long.yaml"), ()),
             ]
         )
 
@@ -102,7 +98,7 @@ def test_thirty_steps_learn_twenty_digits_by_heart(undisturbed: list[Path]) -> N
     def read(reference: WeightsRef) -> Weights:
         return Weights("trained", *load(undisturbed[0]))
 
-    image, label = read_images(TrainRecipe.model_validate(OVERFITTING).data)
+    image, label = read_all(TrainRecipe.model_validate(OVERFITTING).data)
     classifier = DigitsCnn(weights=WeightsRef(path=str(undisturbed[0])))
     logits = classifier.open(Worker(torch.device("cpu"), load=read))
     guessed = logits(torch.from_numpy(image)).argmax(dim=1)
@@ -127,7 +123,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(
         driver.wait()
     _wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     recipe = load_train_recipe(recipe_file)
-    assert not folder_of(recipe, cache).exists()
+    assert not folder_of(recipe_hash(recipe), cache).exists()
 
     with caplog.at_level(logging.INFO, "pipelines.train"):
         path = train(recipe, cache)
@@ -136,6 +132,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(
     assert done_before is not None
     assert int(done_before[1]) >= 40
     assert path.read_bytes() == undisturbed[1].read_bytes()
+    assert curve_beside(path) == curve_beside(undisturbed[1])
     assert list(saved.iterdir()) == []
 
 
@@ -182,13 +179,60 @@ def test_two_workers_learn_what_one_learns(
     assert (flat(together) - alone).norm() < 0.02 * moved
 
 
-def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate() -> None:
-    wild = {"steps": 30, "batch": 20, "learning_rate": 1e30, "warmup": 3}
-    recipe = TrainRecipe.model_validate({**OVERFITTING, "optimiser": wild})
-    image, label = map(torch.from_numpy, read_images(recipe.data))
-    in_this_process = ray.train.ScalingConfig(num_workers=0)
+def test_a_killed_worker_begins_again_from_its_checkpoint_in_a_bucket(
+    undisturbed: list[Path],
+    moto_server: Environment,
+    use_server: Callable[[Environment], None],
+    tmp_path: Path,
+) -> None:
+    use_server(moto_server)
+    uri = "s3://lab/checkpoints"
+    recipe = TrainRecipe.model_validate(
+        {**LONG, "checkpoints": {"uri": uri, "every": 40}}
+    )
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(train, recipe, tmp_path)
+        _wait_until(lambda: bool(_saved_in(uri)) or training.done())
+        (worker,) = _processes_of("ray::RayTrainWorker")
+        worker.kill()
+        path = training.result()
 
-    with pytest.raises(Diverged, match=r"at step \d+ and learning rate \S*e\+"):
-        TorchTrainer(
-            lambda: run_training(recipe, image, label), scaling_config=in_this_process
-        ).fit()
+    assert path.read_bytes() == undisturbed[1].read_bytes()
+    assert curve_beside(path) == curve_beside(undisturbed[1])
+    assert _saved_in(uri) == []
+
+
+def _saved_in(uri: str) -> list[str]:
+    return [name for name in open_store(uri).names() if name.endswith("state.pt")]
+
+
+def _processes_of(title: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[:1] and process.cmdline()[0].startswith(title):
+                found.append(process)
+    return found
+
+
+def test_a_curve_has_its_losses_and_probes_and_is_told_to_mlflow(
+    undisturbed: list[Path],
+) -> None:
+    curve = read_curve(curve_beside(undisturbed[1]))
+    probed = [line["probe.accuracy_under_noise"] for line in curve]
+
+    assert [line["step"] for line in curve] == [*range(4, 160, 4), 160]
+    assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
+    assert probed[-1] > 0.7 > 0.4 > probed[0]
+
+    cache = undisturbed[1].parents[2]
+    client = connect(f"sqlite:///{cache / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("diffsmooth training")
+    assert experiment is not None
+    runs = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
+    (run,) = [runs[name] for name in runs if "long" in name]
+    assert run.info.status == "FINISHED"
+    told = client.get_metric_history(run.info.run_id, "loss")
+    assert sorted((p.step, p.value) for p in told) == [
+        (int(line["step"]), line["loss"]) for line in curve
+    ]

@@ -57,11 +57,12 @@ def test_weights_that_fit_are_all_put_in() -> None:
         {"hub": "timm/resnet50.tv_in1k"},
         {"hub": "google/ddpm-cifar10-32", "revision": "main", "licence": "Apache-2.0"},
         {"recipe": "train_digits_ddpm"},
+        {"recipe": "train_digits_gaussian", "settings": ("seed=3",)},
         {"untrained": 0},
     ],
 )
 def test_one_source_is_a_reference(fields: dict[str, Any]) -> None:
-    assert WeightsRef(**fields).model_dump(exclude_none=True) == fields
+    assert WeightsRef(**fields).model_dump(exclude_defaults=True) == fields
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,9 @@ def test_one_source_is_a_reference(fields: dict[str, Any]) -> None:
         ({"hub": "a/b", "path": "c"}, "{'path': 'c', 'hub': 'a/b'}"),
         ({"path": "c", "revision": "main"}, "a hub for its revision 'main'"),
         ({"untrained": 0, "sha256": "12"}, "a file for its sha256"),
+        ({"path": "c", "settings": ["seed=3"]}, r"recipe for its settings \['seed=3'"),
+        ({"recipe": "c", "settings": ["seed"]}, "form field=value; it has 'seed'"),
+        ({"recipe": "c", "settings": ["=3"]}, "form field=value; it has '=3'"),
     ],
 )
 def test_other_references_are_refused(fields: dict[str, Any], message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import timm
 
 from pipelines.canonical import canonical, differences, digest
-from pipelines.identity import vote_identity
+from pipelines.identity import vote_identity, without_places
 from pipelines.recipe import Run
 
 WEIGHTS = "classifier.weights={path: a.pt, sha256: '11'}"
@@ -117,6 +117,56 @@ def test_mean_and_std_of_timm_do_not_count_where_the_recipe_has_its_own(
     )
 
     assert vote_identity(run) == before
+
+
+MEMBERS = "classifier={kind: ensemble, members: [%s, %s]}"
+FIRST = "{kind: digits_cnn, weights: {path: a.pt, sha256: '11'}}"
+
+
+def test_where_the_weights_of_members_lie_says_nothing_about_votes(
+    run_of: Callable[..., Run],
+) -> None:
+    moved = "{kind: digits_cnn, weights: {path: b.pt, licence: MIT, sha256: '11'}}"
+    named = "{kind: digits_cnn, weights: {recipe: r, settings: [a=1], sha256: '11'}}"
+    one, *others = (
+        vote_identity(run_of(MEMBERS % (FIRST, other)))
+        for other in (FIRST, moved, named)
+    )
+    assert others == [one, one]
+
+
+@pytest.mark.parametrize(
+    ("other", "field"),
+    [
+        ("weights: {path: a.pt, sha256: '22'}", "weights.sha256"),
+        ("weights: {path: a.pt, sha256: '11'}, input: half", "input.kind"),
+    ],
+)
+def test_what_a_member_is_changes_the_identity_in_the_field_named(
+    run_of: Callable[..., Run], other: str, field: str
+) -> None:
+    one = vote_identity(run_of(MEMBERS % (FIRST, FIRST)))
+    changed = vote_identity(run_of(MEMBERS % (FIRST, f"{{kind: digits_cnn, {other}}}")))
+    names = [line.partition(":")[0] for line in differences(one, changed)]
+    assert f"classifier.members.1.{field}" in names
+    assert not [name for name in names if "members.0" in name]
+
+
+def test_what_timm_says_of_a_member_is_part_of_the_identity(
+    run_of: Callable[..., Run],
+) -> None:
+    timms = "{kind: timm, name: resnet18.tv_in1k, weights: {untrained: 0}}"
+    found = vote_identity(run_of(MEMBERS % (timms, timms)))
+    alone = vote_identity(run_of(TIMM))["classifier"]
+    assert found["classifier"]["members"] == {"0": alone, "1": alone}
+    assert "timm" in alone
+
+
+def test_places_are_left_out_inside_lists_too() -> None:
+    weights = {"path": "a", "sha256": "11"}
+    part = {"parts": [{"weights": weights}, [{"weights": weights}], 3]}
+    kept = {"weights": {"sha256": "11"}}
+    assert without_places(part) == {"parts": [kept, [kept], 3]}
 
 
 def test_a_difference_tells_old_and_new() -> None:

@@ -82,3 +82,27 @@ def test_large_local_noise_is_warned_of_and_not_refused(
 
     recipe_of("local.sigma=0.25")
     assert "at sigma 0.25 it has 0.25" in caplog.text
+
+
+def test_a_field_of_a_member_is_named_with_the_member(
+    recipe_of: Callable[..., Recipe],
+) -> None:
+    member = "{kind: digits_cnn, weights: {untrained: 0}%s}"
+    one, other = member % "", member % ", num_clases: 10"
+    with pytest.raises(ValueError, match=r"'classifier\.members\.1\.num_clases'") as no:
+        recipe_of(f"classifier={{kind: ensemble, members: [{one}, {other}]}}")
+    assert "Did you mean 'num_classes'?" in str(no.value)
+
+
+def test_an_ensemble_of_different_weights_is_written_as_it_is_read(
+    recipe_of: Callable[..., Recipe],
+) -> None:
+    member = "{kind: digits_cnn, weights: {recipe: a, settings: {per_sigma: %s}}}"
+    settings = "{0.25: [s=0.25, seed=%s], 0.5: [s=0.5]}"
+    members = ", ".join(member % (settings % seed) for seed in (1, 2))
+    recipe = recipe_of(
+        "sigma=[0.25, 0.5]", f"classifier={{kind: ensemble, members: [{members}]}}"
+    )
+    first = recipe.runs[0].classifier.members[1].weights
+    assert first.settings == ("s=0.25", "seed=2")
+    assert again(recipe).runs == recipe.runs

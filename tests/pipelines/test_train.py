@@ -4,7 +4,9 @@ import pytest
 
 from infra import cluster
 from infra.cluster import Capacity
-from pipelines.train import _discard_torn, cache_folder, train
+from infra.filesystem import filesystem_of
+from pipelines.train import cache_folder, train
+from pipelines.train_fit import NOTES, discard_torn
 from pipelines.train_recipe import load_train_recipe
 
 
@@ -29,9 +31,10 @@ def test_torn_notes_of_a_killed_run_are_discarded_and_whole_ones_kept(
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "checkpoint_manager_snapshot.json").write_text(notes)
+    (run / NOTES).write_text(notes)
+    files, place = filesystem_of(run)
 
-    _discard_torn(run)
+    discard_torn(files, place)
 
     assert run.exists() == kept
 

@@ -154,6 +154,29 @@ def test_another_input_layer_must_be_better_by_more_than_luck(
         assert "--set classifier.input='imagenet'" in named["input layer"].remedy
 
 
+ENSEMBLE = (
+    "classifier={kind: ensemble, members: ["
+    "{kind: digits_cnn, weights: {untrained: 0}}, "
+    "{kind: digits_cnn, weights: {path: a.pt}}]}"
+)
+
+
+def test_the_members_of_an_ensemble_are_told_to_take_another_input_layer(
+    run_of: Callable[..., Any],
+) -> None:
+    measured = replace(GOOD, other_inputs={"half": right(1.0)}, clean=right(0.5))
+    checks = judge_clean(measured, SAMPLE, run_of(ENSEMBLE))
+    (remedy,) = (check.remedy for check in checks if check.name == "input layer")
+    assert "input to 'half' in classifier.members" in remedy
+
+
+def test_guesses_of_an_ensemble_with_an_untrained_member_are_warned_of(
+    run_of: Callable[..., Any],
+) -> None:
+    checks = judge_clean(replace(GOOD, clean=right(0.1)), SAMPLE, run_of(ENSEMBLE))
+    assert statuses(checks)["clean accuracy"] == "warn"
+
+
 def test_a_purifier_that_harms_fails_unless_it_was_never_trained(run: Any) -> None:
     harmful = replace(GOOD, purified_psnr=8.0)
     trained = run.purifier.weights.model_copy(update={"untrained": None, "path": "w"})

@@ -1,6 +1,6 @@
 """References to weights, resolved to files with digest and licence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,11 @@ from huggingface_hub import constants
 
 from infra.weights.digest import digest
 from infra.weights.safetensors_file import write
+from ops.weights import WeightsRef
+from pipelines import weights
 from pipelines.identity import vote_identity
 from pipelines.recipe import Recipe
-from pipelines.weights import require_files, resolve
+from pipelines.weights import require_files, resolve, training_recipes
 
 Make = Callable[..., Recipe]
 
@@ -100,3 +102,56 @@ def test_weights_to_convert_are_refused_before_anything_is_trained(
     )
     with pytest.raises(ValueError, match="Convert it once: diffsmooth convert"):
         require_files(recipe)
+
+
+def ensemble(*members: str) -> str:
+    each = ", ".join(f"{{kind: digits_cnn, weights: {{{one}}}}}" for one in members)
+    return f"classifier={{kind: ensemble, members: [{each}]}}"
+
+
+def test_every_member_gets_its_file_digest_and_licence(
+    recipe_of: Make, cache: Path, tmp_path: Path
+) -> None:
+    other = file_at(tmp_path / "other.safetensors")
+    members = ensemble("hub: org/name", f"path: {other}, licence: X", "untrained: 2")
+    recipe = recipe_of(members)
+    require_files(recipe)
+    (run,) = resolve(recipe).runs
+    first, second, third = (one.weights for one in run.classifier.members)
+    assert (first.path, first.sha256) == (str(cache), digest(cache))
+    assert (second.path, second.sha256) == (str(other), digest(other))
+    assert (first.licence, second.licence) == ("MIT", "X")
+    assert third == WeightsRef(untrained=2)
+
+
+def test_a_missing_file_of_a_member_is_refused(recipe_of: Make, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pt"
+    with pytest.raises(FileNotFoundError, match=r"missing\.pt has none"):
+        require_files(recipe_of(ensemble("untrained: 0", f"path: {missing}")))
+
+
+def test_each_training_is_asked_for_once_with_its_settings_and_put_in_its_place(
+    recipe_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def train(named: Sequence[tuple[str, tuple[str, ...]]]) -> list[Path]:
+        asked.extend(named)
+        return [file_at(tmp_path / f"{n}.safetensors") for n, _ in enumerate(named)]
+
+    monkeypatch.setattr(weights, "ensure_all_trained", train)
+    one = "recipe: train, settings: [seed=1]"
+    sigma = "recipe: train, settings: {per_sigma: {0.25: [s=0.25], 0.5: [s=0.5]}}"
+    recipe = recipe_of("sigma=[0.25, 0.5]", ensemble(one, sigma, "recipe: train"))
+
+    resolved = resolve(recipe)
+
+    trained = [("train", (x,)) for x in ("seed=1", "s=0.25")]
+    trained += [("train", ()), ("train", ("s=0.5",))]
+    assert asked == training_recipes(recipe) == trained
+    places = [
+        [Path(str(one.weights.path)).stem for one in run.classifier.members]
+        for run in resolved.runs
+    ]
+    assert places == [["0", "1", "2"], ["0", "3", "2"]]
+    assert training_recipes(resolved) == []

@@ -18,7 +18,7 @@ OURS = {
 ONLY_IN = {
     "ray": ("pipelines/", "tune/", "infra/cluster.py", "infra/meters.py"),
     "diffusers": ("ops/purify/", "ops/classify/"),
-    "timm": ("ops/purify/", "ops/classify/"),
+    "timm": ("ops/purify/", "ops/classify/", "ops/augment/"),
     "s3fs": ("infra/s3_clients.py",),
     "aiobotocore": ("infra/s3_errors.py",),
     "botocore": ("infra/s3_clients.py", "infra/s3_errors.py", "infra/s3_settings.py"),

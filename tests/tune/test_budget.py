@@ -6,7 +6,7 @@ import pytest
 from pipelines.recipe import Run
 from pipelines.sample import Sample
 from tune.budget import Budget, Like
-from tune.cost import CLASSIFIER_CALLS, Cost, flops
+from tune.cost import CLASSIFIER_CALLS, Cost, classifier_calls, flops
 
 RUN = {
     "data": {"source": "digits", "split": "tune"},
@@ -161,3 +161,17 @@ def test_flops_are_those_of_the_layers_whatever_the_batch(
     )
     linear = 2 * (48 * 2 * 2) * 10
     assert found == Cost(purify=0.0, classify=counted + linear)
+
+
+@pytest.mark.parametrize("consensus", [None, 2])
+def test_an_ensemble_costs_all_its_members(consensus: int | None) -> None:
+    members = [{**RUN["classifier"], "weights": {"untrained": 0}}] * 3
+    classifier = {"kind": "ensemble", "members": members, "consensus": consensus}
+    alone, run = (
+        Run.model_validate({**RUN, "classifier": one})
+        for one in (RUN["classifier"], classifier)
+    )
+
+    assert flops(run, samples(1)).classify == 3 * flops(alone, samples(1)).classify
+    assert classifier_calls(alone) == CLASSIFIER_CALLS
+    assert classifier_calls(run) == Cost(purify=0.0, classify=3.0)

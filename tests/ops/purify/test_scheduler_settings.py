@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from ops.purify.scheduler_settings import prediction_of, schedule_of
@@ -50,3 +52,10 @@ def test_prediction_is_what_the_scheduler_says(settings: dict, expected: str) ->
 def test_unknown_prediction_is_refused(settings: dict) -> None:
     with pytest.raises(ValueError, match="Set `prediction` to one of"):
         prediction_of(settings, "a.safetensors")
+
+
+@pytest.mark.parametrize("read", [schedule_of, prediction_of])
+def test_a_network_that_is_told_the_noise_itself_is_refused(read: Callable) -> None:
+    settings = LINEAR | {"_class_name": "EDMEulerScheduler"}
+    with pytest.raises(ValueError, match=r"of a\.safetensors is an EDMEulerScheduler"):
+        read(settings, "a.safetensors")

@@ -147,6 +147,13 @@ def test_other_numbers_of_a_later_report_hold_too(out: Store, failed: Checked) -
     assert failed() == {}
 
 
+def test_another_name_of_a_later_report_holds_too(out: Store, failed: Checked) -> None:
+    rebuild([out.url], ["about={method: Mine, extra_data: false}"], None)
+
+    assert failed() == {}
+    assert b"Mine" in out.read("report/table.csv")
+
+
 def test_an_out_without_votes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"verify needs .* has no votes. Check"):
         verify(str(tmp_path))

@@ -1,0 +1,155 @@
+"""What a step of a training changes, and how it is saved and found again."""
+
+import copy
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from ray.train import Checkpoint
+from torch import nn
+
+from ops.initialise import initialise
+from ops.weights import Weights, fit_weights
+from pipelines.train_recipe import TrainRecipe
+
+STATE_FILE = "state.pt"
+"""Name of the one file in a checkpoint."""
+
+Row = dict[str, float]
+"""One line of a loss curve: numbers by name, ``step`` among them."""
+
+
+@dataclass
+class Training:
+    """Everything that a step changes."""
+
+    network: nn.Module
+    """The network under training."""
+
+    average: nn.Module
+    """Its weights averaged over the steps: what is published."""
+
+    optimiser: torch.optim.Optimizer
+    """The algorithm with its moments."""
+
+    scaler: torch.amp.GradScaler
+    """Keeps gradients of float16 from vanishing; idle in other precisions."""
+
+    step: int = 0
+    """Steps done."""
+
+    curve: list[Row] = field(default_factory=list)
+    """Lines of the loss curve so far."""
+
+    unread: list[float] = field(default_factory=list)
+    """Losses since the last line."""
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Return all of it, and the name of the training it belongs to."""
+        return {
+            "training": name,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "curve": self.curve,
+            "unread": self.unread,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state`` returned."""
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.curve, self.unread = list(state["curve"]), list(state["unread"])
+
+
+def open_training(
+    recipe: TrainRecipe, device: torch.device, start: Weights | None = None
+) -> Training:
+    """Return a training before its first step; it follows from the recipe alone.
+
+    Args:
+        recipe: what to train.
+        device: where.
+        start: weights that ``recipe.start`` names.
+
+    Raises:
+        ValueError: the weights do not fit the network.
+    """
+    network = initialise(recipe.network.network(), recipe.seed)
+    if start is not None and recipe.start is not None:
+        begin_with(network, start, recipe.start.skip)
+    network = network.to(device)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimiser = recipe.optimiser.algorithm.open(
+        network.parameters(), recipe.optimiser.weight_decay
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
+    return Training(network, average, optimiser, scaler)
+
+
+def begin_with(network: nn.Module, start: Weights, skip: tuple[str, ...]) -> None:
+    """Put weights into a network, but for those that are to stay random.
+
+    Args:
+        network: changed in place.
+        start: of the same network, with other shapes only where they are skipped.
+        skip: what names of tensors begin with that stay as they are.
+
+    Raises:
+        ValueError: they do not fit, or nothing has a name that is to be skipped.
+    """
+    own = network.state_dict()
+    for prefix in skip:
+        if not any(name.startswith(prefix) for name in own):
+            raise ValueError(
+                f"start.skip needs beginnings of names that the network has; "
+                f"{prefix!r} begins none. They begin with: "
+                f"{', '.join(sorted({name.partition('.')[0] for name in own}))}."
+            )
+    kept = {name: own[name] for name in own if name.startswith(skip)}
+    read = {n: t for n, t in start.tensors.items() if not n.startswith(skip)}
+    counters = {n: own[n] for n in own if n.endswith(".num_batches_tracked")}
+    fit_weights(network, Weights(start.source, {**counters, **read, **kept}))
+
+
+def save(training: Training, name: str, metrics: Mapping[str, Any]) -> None:
+    """Give Ray Train a checkpoint; every worker calls it, the first one writes.
+
+    Args:
+        training: as it stands.
+        name: of the training.
+        metrics: what the driver's side is told.
+    """
+    if ray.train.get_context().get_world_rank() > 0:
+        ray.train.report(dict(metrics))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(training.state(name), Path(folder) / STATE_FILE)
+        ray.train.report(dict(metrics), checkpoint=Checkpoint.from_directory(folder))
+
+
+def restore_last(training: Training, name: str, device: torch.device) -> None:
+    """Go on from the last checkpoint of this training, if there is one.
+
+    Args:
+        training: before its first step; changed in place.
+        name: of the training; a checkpoint of another one is not its own.
+        device: where its tensors go.
+    """
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return
+    with checkpoint.as_directory() as folder:
+        path = Path(folder) / STATE_FILE
+        state = torch.load(path, map_location=device, weights_only=True)
+    if state["training"] == name:
+        training.restore(state)

@@ -16,7 +16,7 @@ from infra.weights.openai_layout import is_openai
 from infra.weights.openai_presets import fitting_presets
 from infra.weights.pickle_globals import wanted_globals
 from ops.purify.fingerprint import FIELD, require_fingerprint
-from ops.purify.scheduler_settings import CONSISTENCY_SCHEDULER
+from ops.purify.scheduler_settings import CONSISTENCY_SCHEDULER, EDM_SCHEDULER
 from ops.purify.unet import assemble_unet
 from ops.weights import Weights, fit_weights
 
@@ -77,7 +77,8 @@ def inspect(file: str) -> Inspection:
         tensors, config = load(path)
     family = family_of({key: tuple(tensors[key].shape) for key in tensors})
     facts |= _of_tensors(tensors)
-    facts["network"] = family.text if family else "not one that is known here"
+    named = config.get("arch", "not one that is known here")
+    facts["network"] = family.text if family else str(named)
     facts |= _of_config(config, Weights(file, tensors, config))
     return Inspection(
         facts, tuple(_advice(facts, family, Weights(file, tensors, config)))
@@ -142,6 +143,8 @@ def _is_conditional(unet: Mapping[str, Any]) -> bool:
 def _scheduler(scheduler: Mapping[str, Any]) -> str:
     if not scheduler:
         return "none"
+    if scheduler.get("_class_name") == EDM_SCHEDULER:
+        return f"EDM's preconditioning, sigma_data {scheduler.get('sigma_data')}"
     if scheduler.get("_class_name") == CONSISTENCY_SCHEDULER:
         return f"{CONSISTENCY_SCHEDULER}, of a consistency model"
     return (
@@ -178,9 +181,26 @@ def _advice(facts: Facts, family: Family | None, weights: Weights) -> list[str]:
         lines.append(f"As safetensors, for a cluster: {command}")
     if _mapping(weights.config, "unet"):
         return [*lines, *_unet_advice(file, weights.config)]
+    if weights.config.get("arch") == "dncnn":
+        sizes = {name: weights.config[name] for name in ("depth", "width", "channels")}
+        said = _listed({"kind": "dncnn", **sizes})
+        return [
+            *lines,
+            f"In a recipe: purifier: {{{said}, weights: {{path: {file}}}}}",
+        ]
+    if weights.config.get("arch") == "digits_cnn":
+        said = _listed({"kind": "digits_cnn", "num_classes": _classes(weights)})
+        return [
+            *lines,
+            f"In a recipe: classifier: {{{said}, weights: {{path: {file}}}}}",
+        ]
     if family is not None and family.classifier:
         lines.append(f"In a recipe: classifier: {_recipe(family, weights)}")
     return lines or ["No recipe part is known for it."]
+
+
+def _classes(weights: Weights) -> int:
+    return weights.config.get("num_classes", 10)
 
 
 def _openai_advice(file: str, out: str, tensors: Tensors) -> list[str]:
@@ -203,6 +223,8 @@ def _unet_advice(file: str, config: Mapping[str, Any]) -> list[str]:
         return ["No purifier: it would have to be told the true label."]
     if scheduler.get("_class_name") == CONSISTENCY_SCHEDULER:
         return ["No one_shot_ddpm: a consistency model has no diffusion schedule."]
+    if scheduler.get("_class_name") == EDM_SCHEDULER:
+        return ["No one_shot_ddpm: a network of EDM has no diffusion schedule."]
     return [
         f"In a recipe: purifier: {{kind: one_shot_ddpm, weights: {{path: {file}}}}}"
     ]
@@ -215,7 +237,7 @@ def _recipe(family: Family, weights: Weights) -> str:
         layer = f"{{{_listed({'kind': config['input'], **numbers})}}}"
     parts = dict(family.classifier)
     if parts["kind"] == "timm":
-        parts = {"kind": "timm", "name": "NAME.TAG", **parts}
+        parts = {"kind": "timm", "name": config.get("name", "NAME.TAG"), **parts}
     return (
         f"{{{_listed({**parts, 'input': layer})}, weights: {{path: {weights.source}}}}}"
     )

@@ -27,6 +27,7 @@ from pipelines.about import About
 from pipelines.data import Data
 from pipelines.part import Part
 from pipelines.recipe_file import Raw, for_sigma, read_recipe, recipe_name
+from pipelines.recipe_kinds import require_kind
 from pipelines.refusal import explain
 from pipelines.resources import RaySettings, Stages
 from pipelines.sampling import Sampling
@@ -180,11 +181,7 @@ def build_recipe(raw: Raw, name: str) -> Recipe:
     Raises:
         ValueError: anything in it does not hold; the message names the field.
     """
-    if "study" in raw:
-        raise ValueError(
-            f"A run needs a recipe of one setting for each sigma; {name} has study, "
-            f"which searches for one. Run diffsmooth tune {name}."
-        )
+    require_kind(raw, name, "run")
     sigmas = sigmas_of(raw, name)
     runs = tuple(
         validated(Run, {**for_sigma(raw, sigma), "sigma": sigma}, name)

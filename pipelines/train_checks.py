@@ -5,10 +5,12 @@ import torch
 
 from infra.sources.entry import some
 from ops.augment.nothing import Nothing
-from ops.initialise import initialise
+from ops.columns import Worker
 from pipelines.train_images import ImageList
 from pipelines.train_read import WORDS, read
 from pipelines.train_recipe import TrainRecipe
+from pipelines.train_state import open_training
+from pipelines.worker import load_weights
 
 
 def refuse_images(recipe: TrainRecipe, listed: ImageList) -> None:
@@ -58,23 +60,27 @@ def _refuse_labels(listed: ImageList, num_classes: int) -> None:
 
 @torch.no_grad()
 def try_out(recipe: TrainRecipe, listed: ImageList) -> None:
-    """Send one image of each source through the network here, before any training.
+    """Open a training here and send it an image of each source, before it starts.
 
     Args:
         recipe: what is trained.
         listed: all images.
 
     Raises:
-        ValueError: an image cannot be decoded, sizes differ, or the network does not
-            take such an image.
+        ValueError: sizes differ, the network does not take such an image, or weights
+            do not fit where they are read.
+        Refused: an image cannot be decoded.
     """
     first = [int(np.argmax(listed.part == part)) for part in np.unique(listed.part)]
     augment = recipe.augment if recipe.augment.kind == "timm" else Nothing()
     words = np.zeros((len(first), WORDS), dtype=np.int64)
     pixels = read(listed, np.array(first), augment, words)
     image = torch.from_numpy(pixels).float() / 255
-    network = initialise(recipe.network.network(), 0).eval()
-    predict = recipe.network.predict(network, torch.device("cpu"))
+    device = torch.device("cpu")
+    start = load_weights(recipe.start.weights) if recipe.start else None
+    network = open_training(recipe, device, start).network.eval()
+    recipe.objective.open(Worker(device, load=load_weights))
+    predict = recipe.network.predict(network, device)
     time = [torch.zeros(len(image))] if recipe.network.trains == "diffusion" else []
     try:
         predict(image, *time)

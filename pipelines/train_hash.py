@@ -7,12 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from infra.weights.digest import digest
 from infra.weights.hub import cached
 from ops.weights import WeightsRef
 from pipelines.references import references_in
 from pipelines.train_recipe import TrainRecipe, load_train_recipe
-from pipelines.weight_files import Named
+from pipelines.weight_files import Named, found
 
 _IDLE = {
     "workers": {"gpus", "max_failures"},
@@ -65,8 +64,9 @@ def _content_of(reference: WeightsRef, above: tuple[Named, ...]) -> Mapping[str,
         return {"trained": _hash(inner, (*above, named))}
     if reference.untrained is not None:
         return {"untrained": reference.untrained}
+    text = reference.model_dump_json()
     place = reference.path or cached(str(reference.hub), reference.revision)
-    return {"sha256": _digest_of(str(place), _changed(Path(place).expanduser()))}
+    return {"sha256": _sha256_of(text, _changed(Path(place).expanduser()))}
 
 
 def _changed(path: Path) -> Sequence[tuple[str, int]]:
@@ -75,8 +75,8 @@ def _changed(path: Path) -> Sequence[tuple[str, int]]:
 
 
 @lru_cache(maxsize=64)
-def _digest_of(path: str, _changed: Sequence[tuple[str, int]]) -> str:
-    return digest(path)
+def _sha256_of(text: str, _changed: Sequence[tuple[str, int]]) -> str:
+    return str(found(WeightsRef.model_validate_json(text), {}).sha256)
 
 
 def _put(content: Any, path: str, value: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pipelines.data import Data
 from pipelines.part import Part
 from pipelines.recipe import Precision, Tracking, validated
 from pipelines.recipe_file import read_recipe, recipe_name
+from pipelines.recipe_kinds import require_kind
 from pipelines.train_network import Network, UnetNetwork
 from pipelines.train_optimiser import Optimiser
 from pipelines.train_parts import (
@@ -145,4 +146,5 @@ def load_train_recipe(name_or_path: str, settings: Sequence[str] = ()) -> TrainR
         ValueError: anything in it does not hold; the message names the field.
     """
     raw = read_recipe(name_or_path, list(settings))
+    require_kind(raw, recipe_name(name_or_path), "training")
     return validated(TrainRecipe, raw, recipe_name(name_or_path))

@@ -1,10 +1,12 @@
 import re
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
-from trainings_made import training_of
+import torch
+from trainings_made import UNET, training_of
 
+from infra.weights.safetensors_file import write
 from pipelines.train_checks import refuse_images, try_out
 from pipelines.train_images import list_images
 from pipelines.train_recipe import TrainRecipe
@@ -69,22 +71,33 @@ def test_a_diffusion_model_needs_no_labels() -> None:
     try_out(recipe, listed)
 
 
-UNET: dict[str, Any] = {
-    "sample_size": 8,
-    "in_channels": 1,
-    "out_channels": 1,
-    "block_out_channels": [8, 8],
-    "layers_per_block": 1,
-    "down_block_types": ["DownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "UpBlock2D"],
-    "norm_num_groups": 8,
-    "add_attention": False,
-}
-
-
 def test_images_that_the_network_does_not_take_are_refused_by_their_shape() -> None:
     recipe = training_of(network={"kind": "cifar_resnet", "depth": 8, "input": "none"})
 
     said = re.escape("those of channel x height x width (1, 8, 8) give:")
     with pytest.raises(ValueError, match=said):
+        try_out(recipe, list_images(recipe))
+
+
+def test_weights_to_begin_with_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    write(path, {"0.weight": torch.zeros(2, 1, 3, 3)}, {})
+    recipe = training_of(start={"weights": {"path": str(path)}})
+
+    with pytest.raises(ValueError, match="needs weights that fit it"):
+        try_out(recipe, list_images(recipe))
+
+
+def test_a_frozen_classifier_whose_weights_do_not_fit_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "other.safetensors"
+    write(path, {"0.weight": torch.zeros(2, 1, 3, 3)}, {})
+    classifier = {"kind": "digits_cnn", "weights": {"path": str(path)}}
+    recipe = training_of(
+        network={"kind": "dncnn", "depth": 3, "width": 4, "channels": 1},
+        objective={"kind": "denoise_clf", "sigma_train": 1, "classifier": classifier},
+    )
+
+    with pytest.raises(ValueError, match="needs weights that fit it"):
         try_out(recipe, list_images(recipe))

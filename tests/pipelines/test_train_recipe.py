@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.train_hash import recipe_hash
 from pipelines.train_recipe import TrainRecipe, load_train_recipe
 
 OPTIMISER = {"steps": 100, "batch": 64, "learning_rate": 0.001}
@@ -58,30 +57,6 @@ def test_digits_are_trained_on_their_train_split_by_default() -> None:
     del fields["data"]
 
     assert TrainRecipe.model_validate(fields) == TrainRecipe.model_validate(raw())
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"seed": 1},
-        {"objective": {"kind": "gaussian", "sigma_train": 0.26}},
-        {"workers": {"num_workers": 2}},
-        {"workers": {"cpus": 2}},
-        {"data": {"source": "digits", "split": "train", "subset": "first:20"}},
-    ],
-)
-def test_what_changes_the_weights_changes_the_hash(changes: dict[str, Any]) -> None:
-    one, other = (TrainRecipe.model_validate(r) for r in (raw(), raw(**changes)))
-
-    assert recipe_hash(one) != recipe_hash(other)
-
-
-def test_what_only_changes_the_care_keeps_the_hash() -> None:
-    careful = raw(checkpoints={"every": 10}, workers={"max_failures": 9})
-
-    hashes = {recipe_hash(TrainRecipe.model_validate(r)) for r in (raw(), careful)}
-
-    assert len(hashes) == 1
 
 
 def test_a_setting_reaches_its_field() -> None:

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from trainings_made import fields_of_training, training_of
+from trainings_made import UNET, fields_of_training, training_of
 
 from ops.columns import Worker
 from ops.losses.learner import Learner
@@ -120,3 +121,24 @@ def test_a_loss_that_is_no_number_stops_before_it_moves_the_weights(
     with pytest.raises(Diverged, match=said):
         step_of(recipe, training.network, spoilt)(training, batch())
     assert torch.equal(flat(training), before)
+
+
+def test_dropout_follows_from_the_step_and_the_share_alone() -> None:
+    recipe = training_of(
+        network={"kind": "unet", "settings": {**UNET, "dropout": 0.5}},
+        objective={
+            "kind": "ddpm",
+            "schedule": {"kind": "cosine", "num_timesteps": 100},
+        },
+    )
+
+    def loss_of(part: Minibatch) -> float:
+        training = open_training(recipe, CPU)
+        step_of(recipe, training.network)(training, part)
+        return training.unread[0]
+
+    first = loss_of(batch())
+    torch.rand(3)  # what it must not depend on
+
+    assert loss_of(batch()) == first
+    assert loss_of(replace(batch(), seed=1)) != first

@@ -1,7 +1,6 @@
 """Train networks with Ray Train, once, into the cache."""
 
 import contextlib
-import hashlib
 import logging
 import os
 import time
@@ -18,10 +17,11 @@ from ops.weights import WeightsRef
 from pipelines.preflight import refuse_waiting_workers
 from pipelines.recipe_file import recipe_name
 from pipelines.references import named_recipes, references_in, with_references
-from pipelines.train_checks import refuse_images, try_out
+from pipelines.train_checkpoints import checkpoint_store
+from pipelines.train_checks import refuse_images, try_out, try_probe
 from pipelines.train_fit import fit
 from pipelines.train_hash import recipe_hash
-from pipelines.train_images import list_images
+from pipelines.train_images import images_digest, list_images
 from pipelines.train_loop import Task
 from pipelines.train_publish import folder_of, weights_of
 from pipelines.train_read import Refused, read_all
@@ -188,16 +188,9 @@ def _train_together(jobs: Sequence[Job], cache: Path) -> None:
     logger.info("Training %s: %d steps in all.", names, num_steps)
     started = time.monotonic()
     asked = {job.name: (job.title, job.recipe) for job in missing}
-    # The same trainings, done already or not, meet their last checkpoint again.
-    run = hashlib.blake2b("".join(job.name for job in jobs).encode(), digest_size=16)
+    written = [job.recipe for job in missing]
     with tracked_trainings(asked, cache) as callback:
-        outcome = fit(
-            tasks,
-            [job.recipe for job in missing],
-            cache,
-            run=run.hexdigest(),
-            callback=callback,
-        )
+        outcome = fit(tasks, written, cache, callback=callback)
         callback.tell_rates(outcome.images_per_second)
     if outcome.refusal is not None:
         raise ValueError(outcome.refusal)
@@ -216,6 +209,7 @@ def _train_together(jobs: Sequence[Job], cache: Path) -> None:
 def _task(job: Job, cache: Path) -> Task:
     """Find a training's weights and images, refused here if it could not use them."""
     recipe = _with_weights(job.recipe, cache)
+    checkpoint_store(recipe, cache).require_writable()
     listed = list_images(recipe)
     probe = None
     try:
@@ -223,10 +217,12 @@ def _task(job: Job, cache: Path) -> Task:
         listed = labelled(recipe, listed, cache)
         refuse_images(recipe, listed)
         if recipe.probe is not None:
-            probe = ray.put(read_all(recipe.probe.data))
+            images = read_all(recipe.probe.data)
+            try_probe(recipe, images[0], listed)
+            probe = ray.put(images)
     except Refused as error:
         raise ValueError(f"{job.title}: {error}") from error
-    return Task(job.name, recipe, ray.put(listed), probe)
+    return Task(job.name, recipe, ray.put(listed), probe, cache, images_digest(listed))
 
 
 def _with_weights(recipe: TrainRecipe, cache: Path) -> TrainRecipe:

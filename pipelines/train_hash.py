@@ -44,6 +44,9 @@ def recipe_hash(recipe: TrainRecipe) -> str:
 
 def _hash(recipe: TrainRecipe, above: tuple[Named, ...]) -> str:
     content = recipe.model_dump(mode="json", exclude=_IDLE)
+    for data in (content["data"], (content["extra"] or {}).get("data", {})):
+        if "path" in data and "://" not in data["path"]:
+            data["path"] = str(Path(data["path"]).expanduser().absolute())
     references = references_in(recipe)
     for path in references:
         _put(content, path, _content_of(references[path], above))

@@ -1,15 +1,20 @@
 """The images of a training before they are read: packed, so that workers share them."""
 
+import hashlib
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from infra.sources.content import digest
 from infra.sources.entry import Entry
 from infra.subsets import select
 from pipelines.data import Data
 from pipelines.train_recipe import TrainRecipe
+
+_LOOKED_AT = 2_000
+"""Images of which a digest has the content, at most."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class ImageList:
         """Return the number of images."""
         return len(self.ends)
 
+    def sizes(self) -> tuple[int, int]:
+        """Return how many images are the data set's own, and how many extra ones."""
+        return int((self.part == 0).sum()), int((self.part == 1).sum())
+
     def entries(self, positions: Sequence[int] | np.ndarray) -> list[Entry]:
         """Return what is known of some images.
 
@@ -59,6 +68,28 @@ class ImageList:
     def _entry(self, position: int) -> Entry:
         first = 0 if position == 0 else int(self.ends[position - 1])
         return pickle.loads(self.packed[first : int(self.ends[position])].tobytes())
+
+
+def images_digest(listed: ImageList) -> str:
+    """Return what names the images of a training, wherever they lie.
+
+    Args:
+        listed: all images.
+
+    Returns:
+        SHA-256, in hexadecimal, of keys, labels and weights, and of the content of up
+        to 2,000 images at even distances.
+    """
+    total = hashlib.sha256()
+    for key in listed.keys(range(len(listed))):
+        total.update(f"{key}\0".encode())
+    total.update(listed.label.tobytes() + listed.weight.tobytes())
+    looked_at = np.unique(np.linspace(0, len(listed) - 1, _LOOKED_AT).astype(np.int64))
+    for part, data in enumerate(listed.sources):
+        own = looked_at[listed.part[looked_at] == part]
+        for content in data.source.read(listed.entries(own)):
+            total.update(digest(content).encode())
+    return total.hexdigest()
 
 
 def list_images(recipe: TrainRecipe) -> ImageList:

@@ -8,12 +8,13 @@ import numpy as np
 import ray
 import ray.data
 import torch
+from torch import distributed
 
 from ops.augment.augment import Augment
 from ops.losses.minibatch import Minibatch
 from ops.noise import noise_key, random_words
 from pipelines.train_images import ImageList
-from pipelines.train_order import positions_of
+from pipelines.train_order import Order
 from pipelines.train_parts import Loading
 from pipelines.train_read import WORDS, Refused, read
 from pipelines.train_recipe import TrainRecipe
@@ -65,7 +66,14 @@ def minibatches(
         Refused: an image cannot be decoded, or images differ in size.
     """
     listed: ImageList = ray.get(images)
-    load = LoadSteps(images, recipe.augment, recipe.seed, recipe.optimiser.batch, share)
+    load = LoadSteps(
+        images,
+        recipe.augment,
+        recipe.seed,
+        recipe.optimiser.batch,
+        share,
+        recipe.extra.share if recipe.extra else None,
+    )
     steps = _steps_in_a_row(recipe, listed, share)
     while first_step < recipe.optimiser.steps:
         last = min(recipe.optimiser.steps, first_step + ROWS_AT_ONCE * steps)
@@ -103,7 +111,7 @@ def _loaded(
 def _unpacked(
     row: Mapping[str, Any], recipe: TrainRecipe, share: Share, listed: ImageList
 ) -> Iterator[Minibatch]:
-    if refusal := str(row["refusal"][0]):
+    if refusal := _of_any_worker(str(row["refusal"][0])):
         raise Refused(refusal)
     first, _ = share.of(recipe.optimiser.batch)
     # A tensor of its own: arrays out of the object store are read-only.
@@ -120,6 +128,18 @@ def _unpacked(
         )
 
 
+def _of_any_worker(refusal: str) -> str:
+    """Return the first worker's refusal that has one: all of them end at the same row.
+
+    One that ended alone would leave the others waiting for its gradients.
+    """
+    if not (distributed.is_initialized() and distributed.get_world_size() > 1):
+        return refusal
+    told = [""] * distributed.get_world_size()
+    distributed.all_gather_object(told, refusal)
+    return next((one for one in told if one), "")
+
+
 @dataclass(frozen=True)
 class LoadSteps:
     """Read one worker's part of some steps, inside a task."""
@@ -131,6 +151,7 @@ class LoadSteps:
     seed: int
     batch: int
     share: Share
+    extra_share: float | None = None
 
     def __call__(self, rows: Any) -> dict[str, Any]:
         """Return the pixels of a row's steps, or why there are none.
@@ -173,7 +194,8 @@ class LoadSteps:
             Refused: an image cannot be decoded, or has another size than the first.
         """
         places = self._places(step, num_steps)
-        positions = self._positions(places, len(listed))
+        order = Order(self.seed, listed.sizes(), self.extra_share)
+        positions = np.stack([order.positions(row) for row in places])
         words = self._words(places).reshape(-1, WORDS)
         pixels = read(listed, positions.reshape(-1), self.augment, words)
         return pixels.reshape(*positions.shape, *pixels.shape[1:]), positions
@@ -183,13 +205,6 @@ class LoadSteps:
         first, size = self.share.of(self.batch)
         steps = np.arange(step, step + num_steps)[:, np.newaxis]
         return steps * self.batch + first + np.arange(size)
-
-    def _positions(self, places: np.ndarray, num_images: int) -> np.ndarray:
-        chosen = [
-            positions_of(self.seed, num_images, first=int(row[0]), num=len(row))
-            for row in places
-        ]
-        return np.stack(chosen)
 
     def _words(self, places: np.ndarray) -> np.ndarray:
         key = noise_key(self.seed, 0.0, "augment", "train", 0)

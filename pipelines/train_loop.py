@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import ray.train
 import torch
@@ -12,16 +14,18 @@ from ray.train.torch import get_device, prepare_model
 from torch import nn
 
 from ops.columns import Worker
+from ops.losses.denoised import DenoisedObjective
 from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
+from pipelines.train_checkpoints import Checkpoints, checkpoint_store
 from pipelines.train_images import ImageList
 from pipelines.train_loading import Share, minibatches
 from pipelines.train_optimiser import learning_rate_at
-from pipelines.train_order import positions_of
+from pipelines.train_order import Order
 from pipelines.train_probe import measured
 from pipelines.train_recipe import TrainRecipe
-from pipelines.train_state import Row, Training, open_training, restore_last, save
-from pipelines.train_step import Loss, Step
+from pipelines.train_state import Row, Training, open_training
+from pipelines.train_step import Loss, Step, require_finite
 from pipelines.worker import load_weights
 
 
@@ -40,6 +44,17 @@ class Task:
 
     probe: Any
     """Reference to pixels and labels of the probe; ``None`` where there is none."""
+
+    cache: Path
+    """Folder of all trained weights."""
+
+    images_sha256: str
+    """Of keys, labels and content, for the file of weights."""
+
+    def checkpoints(self) -> Checkpoints:
+        """Return where the training is saved."""
+        store = checkpoint_store(self.recipe, self.cache)
+        return Checkpoints(store, self.name, self.recipe.checkpoints.keep)
 
 
 @dataclass(frozen=True)
@@ -70,10 +85,11 @@ def run_training(task: Task) -> Trained:
     torch.set_num_threads(recipe.workers.cpus)
     start = load_weights(recipe.start.weights) if recipe.start else None
     training = open_training(recipe, device, start)
-    restore_last(training, task.name, device)
+    task.checkpoints().restore_last(training, device)
     first = training.step
     worker = Worker(device, load=load_weights)
     seconds = _descend(task, training, recipe.objective.open(worker), device)
+    require_finite(training)
     num_images = (training.step - first) * recipe.optimiser.batch
     return Trained(training, first, num_images / seconds if seconds else 0.0)
 
@@ -91,8 +107,11 @@ def _descend(task: Task, training: Training, loss: Loss, device: torch.device) -
         step(training, placed(batch, device))
         add_line(training)
         if training.step % recipe.checkpoints.every == 0:
+            require_finite(training)
+            if share.rank == 0:
+                task.checkpoints().save(training)
             lines = training.curve[told:]
-            save(training, task.name, {"training": task.name, "lines": lines})
+            ray.train.report({"training": task.name, "lines": lines})
             told = len(training.curve)
     return time.monotonic() - began if began else 0.0
 
@@ -104,17 +123,22 @@ def _step_of(
     listed: ImageList,
     device: torch.device,
 ) -> Step:
-    wrapped = prepare_model(network)
+    # Statistics of batch norms are shared at the end of a step, not at its start.
+    wrapped = prepare_model(
+        network, parallel_strategy_kwargs={"broadcast_buffers": False}
+    )
     learner = Learner(
         predict=recipe.network.predict(wrapped, device),
         module=network,
         bare=recipe.network.predict(network, device),
     )
 
+    extra_share = recipe.extra.share if recipe.extra else None
+    order = Order(recipe.seed, listed.sizes(), extra_share)
+
     def keys(step: int) -> list[str]:
-        batch = recipe.optimiser.batch
-        places = positions_of(recipe.seed, len(listed), first=step * batch, num=batch)
-        return listed.keys(places)
+        places = np.arange(recipe.optimiser.batch) + step * recipe.optimiser.batch
+        return listed.keys(order.positions(places))
 
     return Step(recipe, loss, learner, wrapped, keys)
 
@@ -136,8 +160,11 @@ def _lines_of(
     """Return what adds a line to the loss curve at the end of a pass."""
     recipe = task.recipe
     per_pass = -(-num_images // recipe.optimiser.batch)
-    batch = None
+    batch, purify = None, None
     if task.probe is not None:
+        if isinstance(recipe.objective, DenoisedObjective):
+            purifier, sigma = recipe.objective.purifier, recipe.objective.sigma
+            purify = purifier.open(Worker(device, load=load_weights), sigma)
         image, label = (torch.from_numpy(one.copy()) for one in ray.get(task.probe))
         batch = placed(Minibatch(image, label, recipe.seed, step=0), device)
 
@@ -148,7 +175,7 @@ def _lines_of(
         line = _line(recipe, training, per_pass)
         every = per_pass * recipe.probe.every if recipe.probe else 0
         if batch is not None and (last or training.step % every == 0):
-            line |= measured(recipe, training.average, batch, loss)
+            line |= measured(recipe, training.average, batch, loss, purify)
         training.curve.append(line)
 
     return add_line

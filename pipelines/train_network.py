@@ -62,7 +62,7 @@ class DigitsCnnNetwork(BaseModel, frozen=True, extra="forbid"):
     input: InputLayer = InputLayer(kind="none")
     """What happens to the pixels first."""
 
-    num_classes: PositiveInt = 10
+    num_classes: Annotated[int, Field(ge=2)] = 10
     """Classes it tells apart."""
 
     def network(self) -> nn.Module:
@@ -99,7 +99,7 @@ class CifarResnetNetwork(BaseModel, frozen=True, extra="forbid"):
     input: InputLayer
     """What happens to the pixels first."""
 
-    num_classes: PositiveInt = 10
+    num_classes: Annotated[int, Field(ge=2)] = 10
     """Classes it tells apart."""
 
     def network(self) -> nn.Module:

@@ -35,6 +35,10 @@ class Extra(Part):
     weight: PositiveFloat = 1.0
     """How much an image counts, beside 1 for one of the data set's own."""
 
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of every step's images that are extra ones, each of the two sets in
+    passes of its own; ``None`` mixes both into one set."""
+
 
 class Start(Part):
     """Weights to begin with, in place of random ones."""
@@ -51,7 +55,8 @@ class Probe(Part):
     """What is measured after some passes over the data, on other images."""
 
     data: Data
-    """Images that are neither trained on nor certified; some dozens."""
+    """Some dozens of images that are not certified; if they are trained on as well,
+    what is measured is how they are learned, not how others are."""
 
     every: PositiveInt = 1
     """Passes over the data between two measurements."""
@@ -104,6 +109,9 @@ class CheckpointPlace(Part):
 
     every: PositiveInt = 200
     """Steps between checkpoints: what is lost if a worker dies."""
+
+    keep: PositiveInt = 1
+    """Checkpoints that stay until the training has ended; it goes on from the last."""
 
     @model_validator(mode="after")
     def _is_a_place(self) -> Self:

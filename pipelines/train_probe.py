@@ -17,12 +17,17 @@ from pipelines.train_step import Loss
 RADII = (0.0, 0.5, 1.0)
 """Radii of the certified accuracies that are logged, in multiples of sigma."""
 
-_COPIES_AT_ONCE = 2_000
+_PIXELS_AT_ONCE = 6_000_000
+"""In the copies of one call, at most."""
 
 
 @torch.no_grad()
 def measured(
-    recipe: TrainRecipe, average: nn.Module, batch: Minibatch, loss: Loss
+    recipe: TrainRecipe,
+    average: nn.Module,
+    batch: Minibatch,
+    loss: Loss,
+    purify: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> dict[str, float]:
     """Return what a probe finds of the averaged network, in evaluation mode.
 
@@ -34,6 +39,7 @@ def measured(
         average: the network, on the device of the images.
         batch: the probe's images, with noise that is the same at every probe.
         loss: of the recipe's objective.
+        purify: what stands before the classifier, if the objective has a purifier.
 
     Returns:
         Shares and radii by the names under which MLflow gets them.
@@ -46,8 +52,10 @@ def measured(
         if recipe.network.trains != "classifier":
             learner = Learner(predict, average, predict)
             return {"probe.loss": loss(learner, batch).item()}
-        sigma = recipe.objective.said()["sigma_train"]
-        return _of_classifier(predict, batch, recipe.probe, sigma)
+        said = recipe.objective.said()
+        sigma = said.get("purified_sigma", said["sigma_train"])
+        scores = predict if purify is None else lambda noisy: predict(purify(noisy))
+        return _of_classifier(scores, batch, recipe.probe, sigma)
     finally:
         average.train(training)
 
@@ -102,7 +110,7 @@ def votes_of(
     Returns:
         int64 ``image copy``.
     """
-    together = max(1, _COPIES_AT_ONCE // len(batch.image))
+    together = max(1, _PIXELS_AT_ONCE // batch.image.numel())
     votes = []
     for first in range(0, num, together):
         indices = range(first, min(num, first + together))

@@ -53,10 +53,11 @@ def weights_of(recipe: TrainRecipe, folder: Path) -> Path:
 
 def publish(
     recipe: TrainRecipe,
-    name: str,
     tensors: Tensors,
-    cache: Path,
-    beside: Mapping[str, bytes] = {},
+    target: Path,
+    *,
+    beside: Mapping[str, bytes],
+    facts: Mapping[str, str],
 ) -> None:
     """Write trained weights and their recipe into the cache under the recipe's hash.
 
@@ -65,16 +66,15 @@ def publish(
 
     Args:
         recipe: what was trained.
-        name: hash of the recipe.
         tensors: averaged weights by name.
-        cache: folder of all trained weights.
+        target: their folder, named by the recipe's hash.
         beside: further files of the folder, by name.
+        facts: what the file of weights says besides its recipe.
     """
-    target = folder_of(name, cache)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     partial.mkdir(parents=True)
     try:
-        _write(partial, recipe, name, tensors)
+        _write(partial, recipe, {"training_recipe": target.name, **facts}, tensors)
         for file, content in beside.items():
             (partial / file).write_bytes(content)
         if not target.exists():
@@ -83,15 +83,21 @@ def publish(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(folder: Path, recipe: TrainRecipe, name: str, tensors: Tensors) -> None:
+def _write(
+    folder: Path, recipe: TrainRecipe, facts: Mapping[str, str], tensors: Tensors
+) -> None:
     resolved = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     (folder / "recipe.yaml").write_text(resolved)
     network, objective = recipe.network, recipe.objective
     said = {
         **objective.said(),
         "data": recipe.data.source.name,
-        "training_recipe": name,
+        **facts,
     }
+    if recipe.extra is not None:
+        said["extra_data"] = recipe.extra.data.source.name
+    if recipe.start is not None:
+        said["began_with"] = recipe.start.weights.model_dump_json(exclude_none=True)
     if isinstance(network, UnetNetwork):
         assert isinstance(objective, DdpmObjective | EdmObjective)  # trains diffusion
         write_unet(folder, network, tensors, said)

@@ -24,6 +24,11 @@ from pipelines.train_parts import (
     Start,
     TrainWorkers,
 )
+from pipelines.train_sense import (
+    refuse_held_out,
+    refuse_other_classes,
+    refuse_steps_that_never_come,
+)
 
 
 class TrainRecipe(Part):
@@ -123,15 +128,10 @@ class TrainRecipe(Part):
         return self
 
     @model_validator(mode="after")
-    def _leaves_the_test_images_alone(self) -> Self:
-        parts = {"data": self.data, "extra.data": self.extra and self.extra.data}
-        parts["probe.data"] = self.probe and self.probe.data
-        for name, data in parts.items():
-            if data and getattr(data.source, "split", None) == "test":
-                raise ValueError(
-                    f"A training needs images that are not certified afterwards; "
-                    f"{name} has split 'test'. Set {name}.split to train, or tune."
-                )
+    def _makes_sense_as_a_whole(self) -> Self:
+        refuse_held_out(self)
+        refuse_other_classes(self)
+        refuse_steps_that_never_come(self)
         return self
 
 

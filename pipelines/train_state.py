@@ -1,23 +1,16 @@
-"""What a step of a training changes, and how it is saved and found again."""
+"""What a step of a training changes."""
 
 import copy
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import ray.train
 import torch
-from ray.train import Checkpoint
 from torch import nn
 
 from ops.initialise import initialise
 from ops.weights import Weights, fit_weights
 from pipelines.train_recipe import TrainRecipe
-
-STATE_FILE = "state.pt"
-"""Name of the one file in a checkpoint."""
 
 Row = dict[str, float]
 """One line of a loss curve: numbers by name, ``step`` among them."""
@@ -119,37 +112,3 @@ def begin_with(network: nn.Module, start: Weights, skip: tuple[str, ...]) -> Non
     read = {n: t for n, t in start.tensors.items() if not n.startswith(skip)}
     counters = {n: own[n] for n in own if n.endswith(".num_batches_tracked")}
     fit_weights(network, Weights(start.source, {**counters, **read, **kept}))
-
-
-def save(training: Training, name: str, metrics: Mapping[str, Any]) -> None:
-    """Give Ray Train a checkpoint; every worker calls it, the first one writes.
-
-    Args:
-        training: as it stands.
-        name: of the training.
-        metrics: what the driver's side is told.
-    """
-    if ray.train.get_context().get_world_rank() > 0:
-        ray.train.report(dict(metrics))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        torch.save(training.state(name), Path(folder) / STATE_FILE)
-        ray.train.report(dict(metrics), checkpoint=Checkpoint.from_directory(folder))
-
-
-def restore_last(training: Training, name: str, device: torch.device) -> None:
-    """Go on from the last checkpoint of this training, if there is one.
-
-    Args:
-        training: before its first step; changed in place.
-        name: of the training; a checkpoint of another one is not its own.
-        device: where its tensors go.
-    """
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return
-    with checkpoint.as_directory() as folder:
-        path = Path(folder) / STATE_FILE
-        state = torch.load(path, map_location=device, weights_only=True)
-    if state["training"] == name:
-        training.restore(state)

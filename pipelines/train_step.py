@@ -64,6 +64,7 @@ class Step:
             loss = self._mean(self._gradients(training, batch))
         self._require_number(loss, training.step, rate)
         self._move(training)
+        share_statistics(training.network)
         training.unread.append(loss)
         training.step += 1
         decay = training.step / (_LONGEST_MEMORY + training.step)
@@ -113,6 +114,46 @@ class Step:
             clip_grad_norm_(weights, self.recipe.optimiser.clip_norm)
         training.scaler.step(training.optimiser)
         training.scaler.update()
+
+
+@torch.no_grad()
+def share_statistics(network: nn.Module) -> None:
+    """Give every worker the mean of all workers' batch statistics.
+
+    They then are the same everywhere between steps, in an attack and in a checkpoint
+    as well, and rest on all images of a step.
+
+    Args:
+        network: changed in place, on every worker at once.
+    """
+    if not (distributed.is_initialized() and distributed.get_world_size() > 1):
+        return
+    statistics = [one for one in network.buffers() if one.is_floating_point()]
+    if not statistics:
+        return
+    together = torch.cat([one.flatten() for one in statistics])
+    distributed.all_reduce(together)
+    together /= distributed.get_world_size()
+    sizes = [one.numel() for one in statistics]
+    for one, mean in zip(statistics, together.split(sizes), strict=True):
+        one.copy_(mean.view_as(one))
+
+
+def require_finite(training: Training) -> None:
+    """Refuse to keep weights of which one is no number.
+
+    Args:
+        training: as it stands.
+
+    Raises:
+        Diverged: a step left them so; the same on every worker.
+    """
+    for name, weight in training.network.named_parameters():
+        if not weight.isfinite().all():
+            raise Diverged(
+                f"A training needs finite weights; after step {training.step - 1} "
+                f"{name} has others. Lower optimiser.learning_rate, or warm up longer."
+            )
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from ops.augment.nothing import Nothing
 from ops.classify.classifier import Classifier
 from ops.columns import Worker, in_batches
 from pipelines.identity import without_places
-from pipelines.train_images import ImageList
+from pipelines.train_images import ImageList, images_digest
 from pipelines.train_parts import Extra, TrainWorkers
 from pipelines.train_read import WORDS, Refused, read
 from pipelines.train_recipe import TrainRecipe
@@ -45,7 +45,7 @@ def labelled(recipe: TrainRecipe, listed: ImageList, cache: Path) -> ImageList:
     if extra is None or extra.teacher is None:
         return listed
     positions = np.flatnonzero(listed.part == EXTRA)
-    path = cache / "labels" / f"{_name(extra, listed, positions)}.npy"
+    path = cache / "labels" / f"{_name(extra, listed)}.npy"
     if not path.exists():
         label = _guessed(extra.teacher, recipe.workers, listed, positions)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,12 +53,11 @@ def labelled(recipe: TrainRecipe, listed: ImageList, cache: Path) -> ImageList:
     return listed.labelled(EXTRA, np.load(path))
 
 
-def _name(extra: Extra, listed: ImageList, positions: np.ndarray) -> str:
+def _name(extra: Extra, listed: ImageList) -> str:
     assert extra.teacher is not None  # the caller looked
     content = {
         "teacher": without_places(extra.teacher.model_dump(mode="json")),
-        "data": extra.data.model_dump(mode="json"),
-        "keys": listed.keys(positions),
+        "images": images_digest(listed),
     }
     text = json.dumps(content, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

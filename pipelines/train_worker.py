@@ -44,7 +44,8 @@ def train_and_publish(config: dict[str, Any]) -> Outcome:
     cache = Path(config["cache"])
     done_before, rates = 0, {}
     for task, recipe in zip(tasks, written, strict=True):
-        if folder_of(task.name, cache).exists():
+        folder = folder_of(task.name, cache)
+        if folder.exists():
             continue
         try:
             trained = run_training(task)
@@ -55,5 +56,7 @@ def train_and_publish(config: dict[str, Any]) -> Outcome:
         if ray.train.get_context().get_world_rank() == 0:
             curve = {CURVE_FILE: curve_csv(trained.training.curve)}
             tensors = trained.training.average.state_dict()
-            publish(recipe, task.name, tensors, cache, curve)
+            facts = {"images_sha256": task.images_sha256}
+            publish(recipe, tensors, folder, beside=curve, facts=facts)
+            task.checkpoints().remove()
     return Outcome(done_before, rates)

@@ -1,7 +1,7 @@
 """The network under training, as an objective calls it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,16 @@ class Learner:
         training = self.module.training
         self.module.eval()
         try:
-            yield self.bare
+            with self._gradients_that_do_not_vanish():
+                yield self.bare
         finally:
             self.module.train(training)
+
+    def _gradients_that_do_not_vanish(self) -> AbstractContextManager[object]:
+        """Leave autocast to float16, whose gradients of inputs nothing scales."""
+        device = next(self.module.parameters()).device.type
+        if not torch.is_autocast_enabled(device):
+            return nullcontext()
+        if torch.get_autocast_dtype(device) != torch.float16:
+            return nullcontext()
+        return torch.autocast(device, enabled=False)

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from made import file_name, heading
 
@@ -24,7 +25,7 @@ from ops.columns import Worker
 from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
 from pipelines.train import ensure_trained
-from pipelines.train_order import positions_of
+from pipelines.train_order import Order
 from pipelines.train_read import read_all
 from pipelines.train_recipe import TrainRecipe, load_train_recipe
 from pipelines.train_state import open_training
@@ -57,10 +58,10 @@ def bare_rate(recipe: TrainRecipe) -> float:
     step = Step(recipe, loss, learner, training.network, keys=lambda _: [])
     batch = recipe.optimiser.batch
     began = time.monotonic()
+    order = Order(recipe.seed, (len(image), 0), None)
     for index in range(recipe.optimiser.steps):
-        first = index * batch
-        order = positions_of(recipe.seed, len(image), first=first, num=batch)
-        own = torch.from_numpy(order)
+        places = np.arange(index * batch, (index + 1) * batch)
+        own = torch.from_numpy(order.positions(places))
         step(training, Minibatch(image[own], label[own], recipe.seed, index))
     return recipe.optimiser.steps * batch / (time.monotonic() - began)
 

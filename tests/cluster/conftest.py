@@ -73,6 +73,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
+@pytest.fixture(scope="module")
+def one_database(runs: Path) -> Iterator[str]:
+    """One MLflow data base for all trainings: each new one takes seconds to make."""
+    with pytest.MonkeyPatch.context() as patch:
+        uri = f"sqlite:///{runs / 'mlflow.db'}"
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield uri
+
+
 @pytest.fixture(scope="session")
 def recipe_file(runs: Path) -> Path:
     path = runs / "six_digits.yaml"

@@ -1,7 +1,6 @@
 """Trainings in real Ray Train workers, undisturbed and killed."""
 
 import contextlib
-import json
 import logging
 import os
 import re
@@ -36,6 +35,7 @@ from pipelines.train_state import open_training
 
 pytestmark = [
     pytest.mark.ray,
+    pytest.mark.usefixtures("one_database"),
     # Ray's trainer copies its own data settings, the deprecated ones among them.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
 ]
@@ -51,7 +51,23 @@ train(load_train_recipe(sys.argv[1]), Path(sys.argv[2]))
 
 OVERFITTING = fields_of_training(
     data={"source": "digits", "split": "train", "subset": "first:20"},
-    objective={"kind": "gaussian", "sigma_train": 0.0},
+    objective={
+        "kind": "smoothadv",
+        "sigma_train": 0.1,
+        "attack": {"kind": "pgd_l2", "steps": 2},
+        "attack_radius": 0.1,
+    },
+    optimiser={
+        "steps": 30,
+        "batch": 20,
+        "learning_rate": 0.1,
+        "algorithm": {
+            "kind": "sgd"
+        },  # AdamW amplifies the last bits of small gradients
+        "warmup": 3,
+        "weight_decay": 0.0,
+        "ema_decay": 0.0,
+    },
 )
 LONG = fields_of_training(
     data={"source": "digits", "split": "train"},
@@ -81,7 +97,7 @@ def flat(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    ray_cluster: None, tmp_path_factory: pytest.TempPathFactory
+    ray_cluster: None, one_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
     folder = tmp_path_factory.mktemp("undisturbed")
     with pytest.MonkeyPatch.context() as patch:
@@ -133,15 +149,11 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(
     assert int(done_before[1]) >= 40
     assert path.read_bytes() == undisturbed[1].read_bytes()
     assert curve_beside(path) == curve_beside(undisturbed[1])
-    assert list(saved.iterdir()) == []
+    assert list(saved.glob("*/*")) == []
 
 
 def _has_checkpoint(saved: Path) -> bool:
-    """Whether Ray Train's notes name a checkpoint and are wholly written."""
-    for notes in saved.glob("*/checkpoint_manager_snapshot.json"):
-        with contextlib.suppress(json.JSONDecodeError):
-            return bool(json.loads(notes.read_text())["checkpoint_results"])
-    return False
+    return any(saved.glob("*/*.pt"))
 
 
 def _descendants(pid: int) -> list[int]:
@@ -174,9 +186,9 @@ def test_two_workers_learn_what_one_learns(
     alone = flat(tensors(undisturbed[0]))
     start = open_training(shared, torch.device("cpu")).network.state_dict()
     moved = (alone - flat(start)).norm()
-    # Gradients are summed in another order, and AdamW amplifies the last bits of small
-    # ones; workers that read the wrong images or noise end far apart.
-    assert (flat(together) - alone).norm() < 0.02 * moved
+    # Gradients are summed in another order; workers that read the wrong images or noise,
+    # or attack what the other does not, end far apart.
+    assert (flat(together) - alone).norm() < 1e-4 * moved
 
 
 def test_a_killed_worker_begins_again_from_its_checkpoint_in_a_bucket(
@@ -192,8 +204,9 @@ def test_a_killed_worker_begins_again_from_its_checkpoint_in_a_bucket(
     )
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(train, recipe, tmp_path)
-        _wait_until(lambda: bool(_saved_in(uri)) or training.done())
+        _wait_until(lambda: bool(_processes_of("ray::RayTrainWorker")))
         (worker,) = _processes_of("ray::RayTrainWorker")
+        _wait_until(lambda: bool(_saved_in(uri)) or training.done())
         worker.kill()
         path = training.result()
 
@@ -203,7 +216,7 @@ def test_a_killed_worker_begins_again_from_its_checkpoint_in_a_bucket(
 
 
 def _saved_in(uri: str) -> list[str]:
-    return [name for name in open_store(uri).names() if name.endswith("state.pt")]
+    return [name for name in open_store(uri).names() if name.endswith(".pt")]
 
 
 def _processes_of(title: str) -> list[psutil.Process]:
@@ -216,7 +229,7 @@ def _processes_of(title: str) -> list[psutil.Process]:
 
 
 def test_a_curve_has_its_losses_and_probes_and_is_told_to_mlflow(
-    undisturbed: list[Path],
+    undisturbed: list[Path], one_database: str
 ) -> None:
     curve = read_curve(curve_beside(undisturbed[1]))
     probed = [line["probe.accuracy_under_noise"] for line in curve]
@@ -225,8 +238,7 @@ def test_a_curve_has_its_losses_and_probes_and_is_told_to_mlflow(
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
     assert probed[-1] > 0.7 > 0.4 > probed[0]
 
-    cache = undisturbed[1].parents[2]
-    client = connect(f"sqlite:///{cache / 'mlflow.db'}")
+    client = connect(one_database)
     experiment = client.get_experiment_by_name("diffsmooth training")
     assert experiment is not None
     runs = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from trainings_made import training_of
 
 from ops.classify.digits_cnn import DigitsCnn
@@ -17,6 +18,7 @@ from pipelines.train_read import read_all
 
 pytestmark = [
     pytest.mark.ray,
+    pytest.mark.usefixtures("one_database"),
     # Ray's trainer copies its own data settings, the deprecated ones among them.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
 ]
@@ -49,3 +51,28 @@ def test_images_of_unknown_class_get_the_labels_of_a_teacher(
     expected = guess(torch.from_numpy(image)).argmax(dim=1)
     (labels,) = (tmp_path / "labels").iterdir()
     assert np.load(labels).tolist() == expected.tolist()
+
+
+def test_an_image_that_one_worker_cannot_read_ends_all_of_them(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    for index, image in enumerate(pixels):
+        path = folder / str(index % 2) / f"{index:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    (folder / "1" / "39.png").write_bytes(b"no image")
+    recipe = training_of(
+        data={"source": "class_folders", "path": str(folder)},
+        network={
+            "kind": "cifar_resnet",
+            "depth": 8,
+            "input": "none",
+            "num_classes": 2,
+        },
+        workers={"num_workers": 2},
+    )
+
+    with pytest.raises(ValueError, match=r"cannot use an image.*39"):
+        train(recipe, tmp_path / "cache")

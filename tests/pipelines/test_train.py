@@ -4,9 +4,7 @@ import pytest
 
 from infra import cluster
 from infra.cluster import Capacity
-from infra.filesystem import filesystem_of
 from pipelines.train import cache_folder, train
-from pipelines.train_fit import NOTES, discard_torn
 from pipelines.train_recipe import load_train_recipe
 
 
@@ -25,20 +23,6 @@ def test_the_cache_is_where_the_environment_says(
     assert cache_folder() == tmp_path / "own"
 
 
-@pytest.mark.parametrize(("notes", "kept"), [('{"half', False), ("{}", True)])
-def test_torn_notes_of_a_killed_run_are_discarded_and_whole_ones_kept(
-    tmp_path: Path, notes: str, kept: bool
-) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / NOTES).write_text(notes)
-    files, place = filesystem_of(run)
-
-    discard_torn(files, place)
-
-    assert run.exists() == kept
-
-
 def test_a_training_that_would_wait_for_workers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,4 +33,4 @@ def test_a_training_that_would_wait_for_workers_is_refused(
 
     with pytest.raises(ValueError, match=r"4 workers all at once.* has room for 2"):
         train(recipe, tmp_path)
-    assert not (tmp_path / "unfinished").exists()
+    assert not (tmp_path / "starts").exists()

@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from trainings_made import UNET, training_of
 
 from infra.weights.safetensors_file import write
-from pipelines.train_checks import refuse_images, try_out
+from pipelines.train_checks import refuse_images, try_out, try_probe
 from pipelines.train_images import list_images
 from pipelines.train_recipe import TrainRecipe
 
@@ -101,3 +102,39 @@ def test_a_frozen_classifier_whose_weights_do_not_fit_is_refused(
 
     with pytest.raises(ValueError, match="needs weights that fit it"):
         try_out(recipe, list_images(recipe))
+
+
+def test_a_label_free_objective_takes_any_labels() -> None:
+    classifier = {"kind": "digits_cnn", "num_classes": 3, "weights": {"untrained": 0}}
+    fields: dict[str, Any] = {
+        "network": {"kind": "dncnn", "depth": 3, "width": 4, "channels": 1},
+    }
+    for kind, taken in (("denoise_stab", True), ("denoise_clf", False)):
+        objective = {"kind": kind, "sigma_train": 1, "classifier": classifier}
+        recipe = training_of(**fields, objective=objective)
+        if taken:
+            refuse_images(recipe, list_images(recipe))
+        else:
+            refused(recipe, r"labels in \[0, 3\)")
+
+
+def test_a_teacher_that_takes_other_images_is_refused() -> None:
+    teacher = {
+        "kind": "cifar_resnet",
+        "depth": 8,
+        "shortcut": "B",
+        "input": "none",
+        "weights": {"untrained": 0},
+    }
+    recipe = training_of(extra={"data": DIGITS, "teacher": teacher})
+
+    with pytest.raises(ValueError, match=r"\(1, 8, 8\) give: .* Check extra.teacher"):
+        try_out(recipe, list_images(recipe))
+
+
+def test_a_probe_of_another_size_is_refused() -> None:
+    recipe = training_of(probe={"data": {"source": "digits", "split": "tune"}})
+    image = np.zeros((2, 3, 8, 8), dtype=np.float32)
+
+    with pytest.raises(ValueError, match=r"probe.data has .* \(3, 8, 8\), data has"):
+        try_probe(recipe, image, list_images(recipe))

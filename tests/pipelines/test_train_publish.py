@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -96,8 +97,10 @@ def test_publishing_twice_changes_nothing_and_leaves_nothing(tmp_path: Path) -> 
 
 
 def test_a_publication_that_fails_leaves_no_folder(tmp_path: Path) -> None:
+    odd: dict[str, Any] = {"0.weight": None}
+    folder = tmp_path / "weights" / "name"
     with pytest.raises(AttributeError):
-        publish(CLASSIFIER, "name", {"0.weight": None}, tmp_path)  # type: ignore[dict-item]
+        publish(CLASSIFIER, odd, folder, beside={}, facts={})
 
     assert list((tmp_path / "weights").iterdir()) == []
 

@@ -133,6 +133,7 @@ def test_a_diffusion_models_tensors_say_how_it_was_trained(tmp_path: Path) -> No
         "prediction": "x0",
         "data": "digits",
         "training_recipe": recipe_hash(recipe),
+        "images_sha256": "of images made up",
     }
 
 

@@ -27,6 +27,42 @@ def raw(**changes: Any) -> dict[str, Any]:
             {"probe": {"data": {"source": "digits", "split": "test"}}},
             "Set probe.data.split",
         ),
+        (
+            {"data": {"source": "hf_parquet", "path": "/x/test.parquet", "split": "a"}},
+            "data has path 'test'",
+        ),
+        (
+            {"data": {"source": "class_folders", "path": "/imagenet/val"}},
+            "data has path 'val'",
+        ),
+        (
+            {
+                "extra": {
+                    "data": {"source": "digits", "split": "train"},
+                    "teacher": {
+                        "kind": "digits_cnn",
+                        "num_classes": 3,
+                        "weights": {"untrained": 0},
+                    },
+                }
+            },
+            "extra.teacher needs the 10 classes of the network; it has 3",
+        ),
+        (
+            {"optimiser": {**OPTIMISER, "schedule": {"kind": "step", "at": [9, 100]}}},
+            "optimiser.schedule.at below its 100 steps",
+        ),
+        (
+            {
+                "objective": {
+                    "kind": "macer",
+                    "sigma_train": 0.25,
+                    "deferred_steps": 600,
+                }
+            },
+            "objective.deferred_steps below its 100 steps",
+        ),
+        ({"network": {"kind": "digits_cnn", "num_classes": 1}}, "num_classes"),
         ({"checkpoints": {"uri": "gs://bucket"}}, "checkpoints.uri needs a folder"),
         (
             {"augment": {"kind": "crop_flip", "padding": -1}},

@@ -31,7 +31,8 @@ FACTS = ("architecture", "extra_data", "off_the_shelf", "purifier_calls")
 def main() -> None:
     """Print the table of a folder of runs."""
     with (Path(sys.argv[1]) / "report" / "report" / "table.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["sigma"] == "envelope"]
+        lines_of = {row["run"]: row for row in csv.DictReader(file)}  # envelopes last
+    rows = [lines_of[method] for method in PUBLISHED if method in lines_of]
     titles = ["method", "architecture", "extra data", "off the shelf", "purifier calls"]
     lines = [[*titles, *(f"r = {float(radius):g}" for radius in RADII)]]
     lines.append(["---"] * 5 + ["---:"] * len(RADII))

@@ -35,12 +35,12 @@ from pipelines.train_track import EXPERIMENT
 logger = logging.getLogger(__name__)
 
 CASES = {
-    "digits CNN, Gaussian": ("train_digits_gaussian", ["optimiser.steps=1500"]),
+    "digits CNN, Gaussian": ("train_digits_gaussian", ["optimiser.steps=1000"]),
     "digits CNN, SmoothAdv": ("train_digits_smoothadv", ["optimiser.steps=300"]),
     "digits U-Net, DDPM": ("train_digits_ddpm", ["optimiser.steps=400"]),
     "ResNet-20 on CIFAR-10, Gaussian": (
         "train_cifar10_small_gaussian",
-        ["optimiser.steps=150", "optimiser.warmup=10", "workers.cpus=1"],
+        ["optimiser.steps=40", "optimiser.warmup=10", "workers.cpus=1"],
     ),
 }
 """Recipe and settings by what is trained; none is probed on the way."""

@@ -23,8 +23,9 @@ def opened(step: int = 0, seed: int = 0) -> Training:
 
 
 def test_a_training_goes_on_from_its_last_state(tmp_path: Path) -> None:
-    checkpoints(tmp_path).save(opened(step=9))
-    checkpoints(tmp_path).save(opened(step=10, seed=4))
+    kept = checkpoints(tmp_path, keep=2)
+    kept.save(opened(step=9))
+    kept.save(opened(step=10, seed=4))
     training = opened()
 
     checkpoints(tmp_path).restore_last(training, CPU)

@@ -34,13 +34,21 @@ from pipelines.train_track import EXPERIMENT
 
 logger = logging.getLogger(__name__)
 
+NO_PROBE = "probe=null"
+
 CASES = {
-    "digits CNN, Gaussian": ("train_digits_gaussian", ["optimiser.steps=1000"]),
-    "digits CNN, SmoothAdv": ("train_digits_smoothadv", ["optimiser.steps=300"]),
-    "digits U-Net, DDPM": ("train_digits_ddpm", ["optimiser.steps=400"]),
+    "digits CNN, Gaussian": (
+        "train_digits_gaussian",
+        ["optimiser.steps=2000", NO_PROBE],
+    ),
+    "digits CNN, SmoothAdv": (
+        "train_digits_smoothadv",
+        ["optimiser.steps=400", NO_PROBE],
+    ),
+    "digits U-Net, DDPM": ("train_digits_ddpm", ["optimiser.steps=400", NO_PROBE]),
     "ResNet-20 on CIFAR-10, Gaussian": (
         "train_cifar10_small_gaussian",
-        ["optimiser.steps=40", "optimiser.warmup=10", "workers.cpus=1"],
+        ["optimiser.steps=60", "optimiser.warmup=9", "workers.cpus=1", NO_PROBE],
     ),
 }
 """Recipe and settings by what is trained; none is probed on the way."""

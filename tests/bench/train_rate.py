@@ -41,6 +41,10 @@ CASES = {
         "train_digits_gaussian",
         ["optimiser.steps=2000", NO_PROBE],
     ),
+    "digits CNN, Gaussian, one checkpoint": (
+        "train_digits_gaussian",
+        ["optimiser.steps=2000", "checkpoints.every=2000", NO_PROBE],
+    ),
     "digits CNN, SmoothAdv": (
         "train_digits_smoothadv",
         ["optimiser.steps=400", NO_PROBE],

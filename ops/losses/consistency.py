@@ -1,13 +1,12 @@
 """Train a classifier to say the same of all noisy copies of an image."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float32
-from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from ops.columns import Worker
 from ops.losses.copies import (
     Scores,
     divergence,
@@ -16,9 +15,10 @@ from ops.losses.copies import (
     scores_of_copies,
 )
 from ops.losses.minibatch import Minibatch
+from ops.losses.one_sigma import OneSigma
 
 
-class ConsistencyObjective(BaseModel, frozen=True, extra="forbid"):
+class ConsistencyObjective(OneSigma, frozen=True, extra="forbid"):
     """Cross entropy on noisy copies, their divergence from their mean, and its entropy.
 
     Source:
@@ -40,16 +40,6 @@ class ConsistencyObjective(BaseModel, frozen=True, extra="forbid"):
 
     entropy_weight: NonNegativeFloat = 0.5
     """Weight of the entropy beside the cross entropy (eta)."""
-
-    def said(self) -> dict[str, Any]:
-        """Return what the weights' file says of the training."""
-        return {"objective": self.kind, "sigma_train": self.sigma_train}
-
-    def open(
-        self, worker: Worker
-    ) -> Callable[[Callable[..., torch.Tensor], Minibatch], torch.Tensor]:
-        """Return the loss; there is nothing to load."""
-        return self.loss
 
     def loss(
         self, network: Callable[..., torch.Tensor], batch: Minibatch

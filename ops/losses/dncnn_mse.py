@@ -1,36 +1,26 @@
 """Train a denoiser to return the clean image."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float32
-from pydantic import BaseModel, Field
+from pydantic import PositiveFloat
 
-from ops.columns import Worker
 from ops.losses.minibatch import Minibatch
+from ops.losses.one_sigma import OneSigma
 
 Images = Float32[torch.Tensor, "image channel height width"]
 
 
-class DenoiseMse(BaseModel, frozen=True, extra="forbid"):
+class DenoiseMse(OneSigma, frozen=True, extra="forbid"):
     """Squared error of denoised images, noise drawn anew in every step."""
 
     kind: Literal["denoise_mse"] = "denoise_mse"
     trains: ClassVar[str] = "denoiser"
 
-    sigma_train: Annotated[float, Field(gt=0)]
+    sigma_train: PositiveFloat
     """Std of the noise, in [0, 1] pixels; the denoiser serves this sigma alone."""
-
-    def said(self) -> dict[str, Any]:
-        """Return what the weights' file says of the training."""
-        return {"objective": self.kind, "sigma_train": self.sigma_train}
-
-    def open(
-        self, worker: Worker
-    ) -> Callable[[Callable[..., torch.Tensor], Minibatch], torch.Tensor]:
-        """Return the loss; there is nothing to load."""
-        return self.loss
 
     def loss(
         self, network: Callable[..., torch.Tensor], batch: Minibatch

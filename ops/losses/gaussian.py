@@ -1,35 +1,25 @@
 """Train a classifier on images under Gaussian noise."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float32, Int64
-from pydantic import BaseModel, Field
+from pydantic import NonNegativeFloat
 from torch.nn.functional import cross_entropy
 
-from ops.columns import Worker
 from ops.losses.minibatch import Minibatch
+from ops.losses.one_sigma import OneSigma
 
 
-class GaussianObjective(BaseModel, frozen=True, extra="forbid"):
+class GaussianObjective(OneSigma, frozen=True, extra="forbid"):
     """Cross entropy on noisy images, noise drawn anew in every step."""
 
     kind: Literal["gaussian"] = "gaussian"
     trains: ClassVar[str] = "classifier"
 
-    sigma_train: Annotated[float, Field(ge=0)]
+    sigma_train: NonNegativeFloat
     """Std of the noise, in [0, 1] pixels; 0 trains on clean images."""
-
-    def said(self) -> dict[str, Any]:
-        """Return what the weights' file says of the training."""
-        return {"objective": self.kind, "sigma_train": self.sigma_train}
-
-    def open(
-        self, worker: Worker
-    ) -> Callable[[Callable[..., torch.Tensor], Minibatch], torch.Tensor]:
-        """Return the loss; there is nothing to load."""
-        return self.loss
 
     def loss(
         self, network: Callable[..., torch.Tensor], batch: Minibatch

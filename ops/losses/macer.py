@@ -1,12 +1,11 @@
 """Train a classifier to have large certified radii, without attacking it."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from pydantic import (
-    BaseModel,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -14,7 +13,6 @@ from pydantic import (
 )
 from torch.special import ndtri
 
-from ops.columns import Worker
 from ops.losses.copies import (
     Scores,
     log_mean_probability,
@@ -22,11 +20,12 @@ from ops.losses.copies import (
     smoothed_cross_entropy,
 )
 from ops.losses.minibatch import Minibatch
+from ops.losses.one_sigma import OneSigma
 
 Probabilities = Float32[torch.Tensor, "image class"]
 
 
-class MacerObjective(BaseModel, frozen=True, extra="forbid"):
+class MacerObjective(OneSigma, frozen=True, extra="forbid"):
     """Cross entropy of the soft smoothed classifier, and a hinge on its radius.
 
     Source:
@@ -54,16 +53,6 @@ class MacerObjective(BaseModel, frozen=True, extra="forbid"):
 
     deferred_steps: NonNegativeInt = 0
     """Steps before the hinge counts at all."""
-
-    def said(self) -> dict[str, Any]:
-        """Return what the weights' file says of the training."""
-        return {"objective": self.kind, "sigma_train": self.sigma_train}
-
-    def open(
-        self, worker: Worker
-    ) -> Callable[[Callable[..., torch.Tensor], Minibatch], torch.Tensor]:
-        """Return the loss; there is nothing to load."""
-        return self.loss
 
     def loss(
         self, network: Callable[..., torch.Tensor], batch: Minibatch

@@ -1,23 +1,23 @@
 """Train a classifier on images that an attack on its smoothed self has shifted."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float32, Int64
-from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from ops.attack.attack import Attack
-from ops.columns import Worker
 from ops.losses.copies import mean_cross_entropy, misclassified, scores_of_copies
 from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
+from ops.losses.one_sigma import OneSigma
 from ops.losses.warm_up import warm_up
 
 Images = Float32[torch.Tensor, "image channel height width"]
 
 
-class SmoothAdvObjective(BaseModel, frozen=True, extra="forbid"):
+class SmoothAdvObjective(OneSigma, frozen=True, extra="forbid"):
     """Cross entropy on noisy attacked images, under the noise the attack met.
 
     Source:
@@ -26,9 +26,6 @@ class SmoothAdvObjective(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["smoothadv"] = "smoothadv"
     trains: ClassVar[str] = "classifier"
-
-    sigma_train: Annotated[float, Field(ge=0)]
-    """Std of the noise, in [0, 1] pixels."""
 
     attack: Attack
     """How images are shifted."""
@@ -44,14 +41,6 @@ class SmoothAdvObjective(BaseModel, frozen=True, extra="forbid"):
 
     warmup_steps: NonNegativeInt = 0
     """Steps over which the radius rises to its full length."""
-
-    def said(self) -> dict[str, Any]:
-        """Return what the weights' file says of the training."""
-        return {"objective": self.kind, "sigma_train": self.sigma_train}
-
-    def open(self, worker: Worker) -> Callable[[Learner, Minibatch], torch.Tensor]:
-        """Return the loss; there is nothing to load."""
-        return self.loss
 
     def loss(self, learner: Learner, batch: Minibatch) -> Float32[torch.Tensor, ""]:
         """Return the mean loss over a worker's share of a step.

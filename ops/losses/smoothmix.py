@@ -1,12 +1,11 @@
 """Train a classifier to be less sure on the way from an image to where it errs."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float32, Int64
 from pydantic import (
-    BaseModel,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -15,7 +14,6 @@ from pydantic import (
 )
 
 from ops.attack.ascent import Goal, steepest, within
-from ops.columns import Worker
 from ops.losses.copies import (
     Scores,
     divergence,
@@ -26,13 +24,14 @@ from ops.losses.copies import (
 )
 from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
+from ops.losses.one_sigma import OneSigma
 from ops.losses.warm_up import warm_up
 
 Images = Float32[torch.Tensor, "image channel height width"]
 Shares = Float32[torch.Tensor, " image"]
 
 
-class SmoothMixObjective(BaseModel, frozen=True, extra="forbid"):
+class SmoothMixObjective(OneSigma, frozen=True, extra="forbid"):
     """Cross entropy on noisy images, and a softened guess between them and an attack.
 
     The softened guess is the network's own; gradients flow through it, as in the
@@ -76,14 +75,6 @@ class SmoothMixObjective(BaseModel, frozen=True, extra="forbid"):
                 "step; attack_steps is 1. Take more, or do without it."
             )
         return self
-
-    def said(self) -> dict[str, Any]:
-        """Return what the weights' file says of the training."""
-        return {"objective": self.kind, "sigma_train": self.sigma_train}
-
-    def open(self, worker: Worker) -> Callable[[Learner, Minibatch], torch.Tensor]:
-        """Return the loss; there is nothing to load."""
-        return self.loss
 
     def loss(self, learner: Learner, batch: Minibatch) -> Float32[torch.Tensor, ""]:
         """Return the mean loss over a worker's share of a step.

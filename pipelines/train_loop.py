@@ -102,6 +102,8 @@ def _descend(task: Task, training: Training, loss: Loss, device: torch.device) -
     step = _step_of(recipe, training.network, loss, listed, device)
     add_line = _lines_of(task, loss, len(listed), device)
     told, began = len(training.curve), 0.0
+    # Whoever is told gets ready while the first images are read.
+    ray.train.report({"training": task.name, "lines": []})
     for batch in minibatches(recipe, task.images, share, training.step):
         began = began or time.monotonic()
         step(training, placed(batch, device))

@@ -37,27 +37,37 @@ def read(
         Refused: an image cannot be decoded, or has another size than the first.
     """
     change = _opened(augment)
-    contents: list[Any] = [None] * len(positions)
-    for part, data in enumerate(listed.sources):
-        own = np.flatnonzero(listed.part[positions] == part)
-        entries = listed.entries(positions[own])
-        for index, content in zip(own, data.source.read(entries), strict=True):
-            contents[index] = content
-    keys = listed.keys(positions)
+    # Small data sets come round several times in one call.
+    distinct, which = np.unique(positions, return_inverse=True)
+    own_size = augment.kind == "timm"
+    images = _decoded_all(listed, distinct, own_size=own_size)
     made = []
-    for index, position in enumerate(positions):
-        data = listed.sources[listed.part[position]]
-        preprocess = "none" if augment.kind == "timm" else data.preprocess
-        image = _decoded(contents[index], preprocess, keys[index])
-        changed = change(image, words[index]).transpose(2, 0, 1)
+    for index, image in enumerate(which):
+        changed = change(images[image], words[index]).transpose(2, 0, 1)
         if made and changed.shape != made[0].shape:
+            odd, first = listed.keys(positions[[index, 0]])
             raise Refused(
-                f"A training needs images of one size; {keys[index]!r} has channel x "
-                f"height x width {changed.shape}, {keys[0]!r} {made[0].shape}. Set "
+                f"A training needs images of one size; {odd!r} has channel x "
+                f"height x width {changed.shape}, {first!r} {made[0].shape}. Set "
                 f"data.preprocess, or augment.kind to timm."
             )
         made.append(changed)
     return np.stack(made)
+
+
+def _decoded_all(
+    listed: ImageList, positions: np.ndarray, *, own_size: bool
+) -> list[np.ndarray]:
+    """Return images ``height width channel``, as they are stored or as certified."""
+    images: list[Any] = [None] * len(positions)
+    for part, data in enumerate(listed.sources):
+        places = np.flatnonzero(listed.part[positions] == part)
+        entries = listed.entries(positions[places])
+        contents = data.source.read(entries)
+        preprocess = "none" if own_size else data.preprocess
+        for place, entry, content in zip(places, entries, contents, strict=True):
+            images[place] = _decoded(content, preprocess, entry.key)
+    return images
 
 
 @cache

@@ -167,7 +167,7 @@ def _purified_psnr(run: Run, sample: Sample, worker: Worker) -> float:
     noise = AddNoise(sigma=run.sigma, seed=run.seed, block=1, noise=run.noise).open(
         worker
     )
-    purify = Purify(purifier=run.purifier, sigma=run.sigma).open(worker)
+    purify = Purify(purifier=run.purifier, sigma=run.sigma, seed=run.seed).open(worker)
     ratios: list[float] = []
     for columns in stacks(sample, worker.batch):
         columns = run_op(purify, run_op(noise, columns))

@@ -13,7 +13,6 @@ from ops.networks import read_weights
 from ops.purify.one_shot_ddpm import Moment, OneShotDdpm
 from ops.purify.purify import Purify
 from ops.vote.add_noise import AddNoise
-from ops.vote.local_smooth import LocalSmooth
 from pipelines.other_settings import behind_other_inputs, with_other_purifiers
 from pipelines.recipe import Run
 from pipelines.sample import STREAM, Sample, classes_of, psnr, stacks
@@ -90,10 +89,9 @@ def probe(run: Run, sample: Sample, settings: WorkerSettings) -> Measured:
 def _looked_at(run: Run, sample: Sample, worker: Worker) -> dict[str, Any]:
     add = AddNoise(sigma=run.sigma, seed=run.seed, block=1, noise=run.noise)
     noise = add.open(worker)
-    purify = Purify(purifier=run.purifier, sigma=run.sigma).open(worker)
-    smooth = LocalSmooth(
-        classifier=run.classifier, local=run.local, sigma=run.sigma, seed=run.seed
-    ).open(worker)
+    purify = Purify(purifier=run.purifier, sigma=run.sigma, seed=run.seed).open(worker)
+    _, _, local_smooth, _ = ops_of(run)
+    smooth = local_smooth.open(worker)
     classify = run.classifier.open(worker)
     classes = {name: [] for name in ("clean", "noisy", "purified", "voted")}
     ratios: dict[str, list[float]] = {"noisy_psnr": [], "purified_psnr": []}

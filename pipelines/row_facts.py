@@ -55,8 +55,8 @@ def facts_of(run: Run) -> RowFacts:
         architecture=about.architecture or architecture_of(classifier),
         extra_data=about.extra_data,
         off_the_shelf=about.off_the_shelf,
-        purifier_calls=run.purifier.calls_per_copy,
-        classifier_calls=run.local.num * networks,
+        purifier_calls=run.purifier.calls_at(run.sigma),
+        classifier_calls=run.local.num * networks * run.purifier.samples_per_copy,
     )
 
 

@@ -39,9 +39,13 @@ def ops_of(run: Run) -> tuple[AddNoise, Purify, LocalSmooth, CountVotes]:
             block=run.sampling.block,
             noise=run.noise,
         ),
-        Purify(purifier=run.purifier, sigma=run.sigma),
+        Purify(purifier=run.purifier, sigma=run.sigma, seed=run.seed),
         LocalSmooth(
-            classifier=run.classifier, local=run.local, sigma=run.sigma, seed=run.seed
+            classifier=run.classifier,
+            local=run.local,
+            sigma=run.sigma,
+            seed=run.seed,
+            samples=run.purifier.samples_per_copy,
         ),
         CountVotes(num_classes=run.classifier.num_classes),
     )

@@ -35,7 +35,13 @@ def trace_ops(
         Head.model_validate({"classifier": one.classifier, "local": one.local})
         for one in families
     )
-    return add_noise, purify, TraceVotes(heads=heads, sigma=run.sigma, seed=run.seed)
+    trace = TraceVotes(
+        heads=heads,
+        sigma=run.sigma,
+        seed=run.seed,
+        samples=run.purifier.samples_per_copy,
+    )
+    return add_noise, purify, trace
 
 
 class TraceStage(FusedStage):

@@ -11,7 +11,6 @@ import ray
 import ray.train
 import torch
 from ray.train.torch import get_device, prepare_model
-from torch import nn
 
 from ops.columns import Worker
 from ops.losses.denoised import DenoisedObjective
@@ -99,7 +98,7 @@ def _descend(task: Task, training: Training, loss: Loss, device: torch.device) -
     recipe, context = task.recipe, ray.train.get_context()
     share = Share(context.get_world_rank(), context.get_world_size())
     listed: ImageList = ray.get(task.images)
-    step = _step_of(recipe, training.network, loss, listed, device)
+    step = _step_of(recipe, training, loss, listed, device)
     add_line = _lines_of(task, loss, len(listed), device)
     told, began = len(training.curve), 0.0
     # Whoever is told gets ready while the first images are read.
@@ -120,11 +119,12 @@ def _descend(task: Task, training: Training, loss: Loss, device: torch.device) -
 
 def _step_of(
     recipe: TrainRecipe,
-    network: nn.Module,
+    training: Training,
     loss: Loss,
     listed: ImageList,
     device: torch.device,
 ) -> Step:
+    network, target = training.network, training.target
     # Statistics of batch norms are shared at the end of a step, not at its start.
     wrapped = prepare_model(
         network, parallel_strategy_kwargs={"broadcast_buffers": False}
@@ -133,6 +133,7 @@ def _step_of(
         predict=recipe.network.predict(wrapped, device),
         module=network,
         bare=recipe.network.predict(network, device),
+        target=recipe.network.predict(target, device) if target else None,
     )
 
     extra_share = recipe.extra.share if recipe.extra else None
@@ -166,7 +167,8 @@ def _lines_of(
     if task.probe is not None:
         if isinstance(recipe.objective, DenoisedObjective):
             purifier, sigma = recipe.objective.purifier, recipe.objective.sigma
-            purify = purifier.open(Worker(device, load=load_weights), sigma)
+            worker = Worker(device, load=load_weights)
+            purify = purifier.open_with_noise(worker, sigma)
         image, label = (torch.from_numpy(one.copy()) for one in ray.get(task.probe))
         batch = placed(Minibatch(image, label, recipe.seed, step=0), device)
 

@@ -10,6 +10,8 @@ from torch import nn
 from ops.certify.clopper_pearson import lower_bound_probability
 from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
+from ops.noise import gaussian, noise_key
+from ops.purify.purifying import Purify
 from pipelines.train_parts import Probe
 from pipelines.train_recipe import TrainRecipe
 from pipelines.train_step import Loss
@@ -27,7 +29,7 @@ def measured(
     average: nn.Module,
     batch: Minibatch,
     loss: Loss,
-    purify: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    purify: Purify | None = None,
 ) -> dict[str, float]:
     """Return what a probe finds of the averaged network, in evaluation mode.
 
@@ -50,14 +52,30 @@ def measured(
     predict = recipe.network.predict(average, batch.image.device)
     try:
         if recipe.network.trains != "classifier":
-            learner = Learner(predict, average, predict)
+            learner = Learner(predict, average, predict, target=predict)
             return {"probe.loss": loss(learner, batch).item()}
         said = recipe.objective.said()
         sigma = said.get("purified_sigma", said["sigma_train"])
-        scores = predict if purify is None else lambda noisy: predict(purify(noisy))
+        scores = predict if purify is None else _behind(purify, predict, recipe.seed)
         return _of_classifier(scores, batch, recipe.probe, sigma)
     finally:
         average.train(training)
+
+
+def _behind(
+    purify: Purify, predict: Callable[..., torch.Tensor], seed: int
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the scores of a copy's first purified image."""
+
+    def scores(noisy: torch.Tensor) -> torch.Tensor:
+        def draw(stream: str) -> torch.Tensor:
+            key = noise_key(seed, 0.0, "probe", stream, 0)
+            return gaussian(key, 0, len(noisy), tuple(noisy.shape[1:]), noisy.device)
+
+        purified = purify(noisy, draw)
+        return predict(purified[:: len(purified) // len(noisy)])
+
+    return scores
 
 
 def _of_classifier(

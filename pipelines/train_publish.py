@@ -11,9 +11,7 @@ import torch
 import yaml
 
 from infra.weights import safetensors_file
-from ops.losses.ddpm import DdpmObjective
-from ops.losses.edm import EdmObjective
-from ops.purify.scheduler_settings import EDM_SCHEDULER, KINDS, PREDICTIONS
+from ops.losses.diffusion_objective import DiffusionObjective
 from pipelines.train_network import UnetNetwork
 from pipelines.train_recipe import TrainRecipe
 
@@ -99,11 +97,10 @@ def _write(
     if recipe.start is not None:
         said["began_with"] = recipe.start.weights.model_dump_json(exclude_none=True)
     if isinstance(network, UnetNetwork):
-        assert isinstance(objective, DdpmObjective | EdmObjective)  # trains diffusion
         write_unet(folder, network, tensors, said)
-        _write_json(
-            folder / "scheduler" / "scheduler_config.json", scheduler(objective)
-        )
+        assert isinstance(objective, DiffusionObjective)  # validated with the recipe
+        scheduler = objective.scheduler()
+        _write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
         return
     path = weights_of(recipe, folder)
     safetensors_file.write(path, tensors, {**network.said(), **said})
@@ -126,37 +123,6 @@ def write_unet(
     _write_json(folder / "unet" / "config.json", content)
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     safetensors_file.write(weights, tensors, said)
-
-
-def scheduler(objective: DdpmObjective | EdmObjective) -> dict[str, Any]:
-    """Return what a diffusion model was trained for, as a scheduler of diffusers.
-
-    Args:
-        objective: schedule and prediction, or levels of noise.
-
-    Returns:
-        Content of a scheduler_config.json.
-    """
-    if isinstance(objective, EdmObjective):
-        # What diffusers calls epsilon here is the sign of the network's output.
-        return {
-            "_class_name": EDM_SCHEDULER,
-            "sigma_data": objective.sigma_data,
-            "prediction_type": "epsilon",
-        }
-    schedule = objective.schedule
-    kinds = {kind: name for name, kind in KINDS.items()}
-    types = {prediction: name for name, prediction in PREDICTIONS.items()}
-    betas = schedule.model_dump(include={"beta_start", "beta_end"}, exclude_none=True)
-    learned = {"variance_type": "learned_range"} if objective.learned_sigma else {}
-    return {
-        "_class_name": "DDPMScheduler",
-        "beta_schedule": kinds[schedule.kind],
-        "num_train_timesteps": schedule.num_timesteps,
-        "prediction_type": types[objective.prediction],
-        **betas,
-        **learned,
-    }
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -29,6 +29,9 @@ class Training:
     optimiser: torch.optim.Optimizer
     """The algorithm with its moments."""
 
+    target: nn.Module | None
+    """A slow copy that the loss looks at; ``None`` where it asks for none."""
+
     scaler: torch.amp.GradScaler
     """Keeps gradients of float16 from vanishing; idle in other precisions."""
 
@@ -48,6 +51,7 @@ class Training:
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
+            **({"target": self.target.state_dict()} if self.target else {}),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "curve": self.curve,
@@ -59,6 +63,8 @@ class Training:
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
+        if self.target is not None:
+            self.target.load_state_dict(state["target"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.curve, self.unread = list(state["curve"]), list(state["unread"])
@@ -82,11 +88,19 @@ def open_training(
         begin_with(network, start, recipe.start.skip)
     network = network.to(device)
     average = copy.deepcopy(network).requires_grad_(False)
+    target = None
+    if target_decay(recipe) is not None:
+        target = copy.deepcopy(network).requires_grad_(False)
     optimiser = recipe.optimiser.algorithm.open(
         network.parameters(), recipe.optimiser.weight_decay
     )
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
-    return Training(network, average, optimiser, scaler)
+    return Training(network, average, optimiser, target, scaler)
+
+
+def target_decay(recipe: TrainRecipe) -> float | None:
+    """Return how slow the copy is that a recipe's objective looks at, if at one."""
+    return getattr(recipe.objective, "target_decay", None)
 
 
 def begin_with(network: nn.Module, start: Weights, skip: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from ops.losses.minibatch import Minibatch
 from ops.noise import noise_key
 from pipelines.train_optimiser import learning_rate_at
 from pipelines.train_recipe import TrainRecipe
-from pipelines.train_state import Training
+from pipelines.train_state import Training, target_decay
 
 Loss = Callable[[Learner, Minibatch], torch.Tensor]
 
@@ -68,7 +68,11 @@ class Step:
         training.unread.append(loss)
         training.step += 1
         decay = training.step / (_LONGEST_MEMORY + training.step)
-        _move_average(training, min(self.recipe.optimiser.ema_decay, decay))
+        own = min(self.recipe.optimiser.ema_decay, decay)
+        _move_towards(training.average, training.network, own)
+        if training.target is not None:
+            slow = target_decay(self.recipe) or 0.0
+            _move_towards(training.target, training.network, slow)
 
     def _gradients(self, training: Training, batch: Minibatch) -> torch.Tensor:
         """Add up the gradients of a share's parts; return the mean of their losses."""
@@ -157,9 +161,9 @@ def require_finite(training: Training) -> None:
 
 
 @torch.no_grad()
-def _move_average(training: Training, decay: float) -> None:
-    source = training.network.state_dict()
-    for name, tensor in training.average.state_dict().items():
+def _move_towards(average: nn.Module, network: nn.Module, decay: float) -> None:
+    source = network.state_dict()
+    for name, tensor in average.state_dict().items():
         if tensor.is_floating_point():
             tensor.lerp_(source[name], 1.0 - decay)
         else:

@@ -28,8 +28,9 @@ class Cost:
     """Of the purifier, for one copy."""
 
     classify: float
-    """Of the classifier, for one local noise of one copy; of an ensemble, with all its
-    members, for how often a consensus leaves some out depends on the images."""
+    """Of the classifier, for one local noise of one copy, of all samples if a purifier
+    takes several; of an ensemble, with all its members, for how often a consensus
+    leaves some out depends on the images."""
 
     def of_image(self, num_estimate: int, num_local: int) -> float:
         """Return the cost of one image: N (purifier + m classifier).
@@ -44,6 +45,8 @@ class Cost:
 CLASSIFIER_CALLS = Cost(purify=0.0, classify=1.0)
 """Of which the purifier takes none, as in the tables of the paper."""
 
+_NO_IMAGE = {"image_key": [""], "stream": ["cost"], "block": [0]}
+
 
 def classifier_calls(run: Run) -> Cost:
     """Return how many classifiers are called: one, or the members of an ensemble.
@@ -51,9 +54,10 @@ def classifier_calls(run: Run) -> Cost:
     Args:
         run: with weights as the recipe names them.
     """
-    if not isinstance(run.classifier, Ensemble):
-        return CLASSIFIER_CALLS
-    return Cost(CLASSIFIER_CALLS.purify, float(len(run.classifier.members)))
+    classifier = run.classifier
+    networks = len(classifier.members) if isinstance(classifier, Ensemble) else 1
+    calls = float(networks * run.purifier.samples_per_copy)
+    return Cost(CLASSIFIER_CALLS.purify, calls)
 
 
 def flops(run: Run, sample: Sample) -> Cost:
@@ -69,7 +73,8 @@ def flops(run: Run, sample: Sample) -> Cost:
     worker = Worker(torch.device("cpu"), batch=1, load=load_weights)
     purify, classify = _calls(run, worker)
     image = torch.as_tensor(sample.images[0])[None]
-    return Cost(_counted(purify, image), _counted(classify, image))
+    samples = run.purifier.samples_per_copy
+    return Cost(_counted(purify, image), samples * _counted(classify, image))
 
 
 def seconds(run: Run, sample: Sample) -> Cost:
@@ -92,19 +97,20 @@ def _measured(run: Run, sample: Sample, settings: WorkerSettings) -> Cost:
     with torch.inference_mode():
         each = [_median(call, copies, worker) for call in _calls(run, worker)]
     purify, classify = (one / worker.batch for one in each)
-    return Cost(0.0 if run.purifier.kind == "nothing" else purify, classify)
+    own = 0.0 if run.purifier.kind == "nothing" else purify
+    return Cost(own, run.purifier.samples_per_copy * classify)
 
 
 def _calls(
     run: Run, worker: Worker
 ) -> tuple[Callable[[torch.Tensor], torch.Tensor], ...]:
     """Return what purifies copies and what classifies them."""
-    purify = Purify(purifier=run.purifier, sigma=run.sigma).open(worker)
+    purify = Purify(purifier=run.purifier, sigma=run.sigma, seed=run.seed).open(worker)
     classifier = run.classifier
     whole = classifier.whole if isinstance(classifier, Ensemble) else classifier
     network = whole.open(worker)
     return (
-        lambda copies: purify({"noisy": copies[None]})["purified"][0],
+        lambda copies: purify({"noisy": copies[None], **_NO_IMAGE})["purified"][0],
         lambda copies: in_batches(network, copies, worker.batch),
     )
 

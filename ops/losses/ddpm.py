@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float32, Int64
 from pydantic import BaseModel, Field, PositiveFloat, model_validator
 
 from ops.columns import Worker
+from ops.losses.diffusion_objective import DiffusionObjective
 from ops.losses.minibatch import Minibatch
 from ops.losses.variational_bound import WEIGHT, variational_bound
 from ops.pixels import to_signed
 from ops.purify.one_shot import Prediction
+from ops.purify.scheduler_settings import ddpm_scheduler
 from ops.schedules import Schedule, sigma_signed_of
 
 Images = Float32[torch.Tensor, "image channel height width"]
@@ -73,11 +75,10 @@ class LogUniformSigma(BaseModel, frozen=True, extra="forbid"):
         return first.clamp(max=schedule.num_timesteps - 1)
 
 
-class DdpmObjective(BaseModel, frozen=True, extra="forbid"):
+class DdpmObjective(DiffusionObjective, frozen=True, extra="forbid"):
     """Squared error of what a network predicts, over the timesteps of a schedule."""
 
     kind: Literal["ddpm"] = "ddpm"
-    trains: ClassVar[str] = "diffusion"
 
     schedule: Schedule
     """How fast image turns to noise; the purifier must use the same."""
@@ -107,6 +108,11 @@ class DdpmObjective(BaseModel, frozen=True, extra="forbid"):
         """Return what the weights' file says of the training."""
         learned = {"learned_sigma": True} if self.learned_sigma else {}
         return {"objective": self.kind, "prediction": self.prediction, **learned}
+
+    def scheduler(self) -> dict[str, Any]:
+        """Return schedule and prediction, as a scheduler of diffusers."""
+        learned = self.learned_sigma
+        return ddpm_scheduler(self.schedule, self.prediction, learned_sigma=learned)
 
     def open(
         self, worker: Worker

@@ -11,6 +11,7 @@ from ops.columns import Worker
 from ops.losses.gaussian import gaussian_loss
 from ops.losses.minibatch import Minibatch
 from ops.purify.purifier import Purifier
+from ops.purify.purifying import Purify
 
 Images = Float32[torch.Tensor, "image channel height width"]
 
@@ -57,7 +58,7 @@ class DenoisedObjective(BaseModel, frozen=True, extra="forbid"):
         Raises:
             ValueError: the purifier's weights do not fit, or not this sigma.
         """
-        purify = self.purifier.open(worker, self.sigma)
+        purify = self.purifier.open_with_noise(worker, self.sigma)
 
         def loss(
             network: Callable[..., torch.Tensor], batch: Minibatch
@@ -70,10 +71,10 @@ class DenoisedObjective(BaseModel, frozen=True, extra="forbid"):
 
 
 @torch.no_grad()
-def purified_image(
-    purify: Callable[[Images], Images], batch: Minibatch, sigma: float
-) -> Images:
+def purified_image(purify: Purify, batch: Minibatch, sigma: float) -> Images:
     """Return a step's images after noise and purification, without gradients.
+
+    Of a purifier that takes several samples of a copy, the first.
 
     Args:
         purify: noisy images to purified ones.
@@ -81,4 +82,5 @@ def purified_image(
         sigma: std of the noise, in [0, 1] pixels.
     """
     (noise,) = batch.noises(1, sigma)
-    return purify(batch.image + noise)
+    purified = purify(batch.image + noise, batch.gaussian)
+    return purified[:: len(purified) // len(noise)]

@@ -1,19 +1,21 @@
 """Train a network to denoise over all levels of noise, preconditioned."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float32
-from pydantic import BaseModel, PositiveFloat
+from pydantic import PositiveFloat
 
 from ops.columns import Worker
+from ops.losses.diffusion_objective import DiffusionObjective
 from ops.losses.minibatch import Minibatch
 from ops.pixels import to_signed
 from ops.purify.karras import loss_weight, precondition
+from ops.purify.scheduler_settings import edm_scheduler
 
 
-class EdmObjective(BaseModel, frozen=True, extra="forbid"):
+class EdmObjective(DiffusionObjective, frozen=True, extra="forbid"):
     """Squared error of the denoised image, weighted, at log-normal levels of noise.
 
     Source:
@@ -21,7 +23,6 @@ class EdmObjective(BaseModel, frozen=True, extra="forbid"):
     """
 
     kind: Literal["edm"] = "edm"
-    trains: ClassVar[str] = "diffusion"
 
     sigma_data: PositiveFloat = 0.5
     """Std of the images' pixels, on the [-1, 1] range."""
@@ -35,6 +36,10 @@ class EdmObjective(BaseModel, frozen=True, extra="forbid"):
     def said(self) -> dict[str, Any]:
         """Return what the weights' file says of the training."""
         return {"objective": self.kind, "sigma_data": self.sigma_data}
+
+    def scheduler(self) -> dict[str, Any]:
+        """Return the levels of noise, as a scheduler of diffusers."""
+        return edm_scheduler(self.sigma_data)
 
     def open(
         self, worker: Worker

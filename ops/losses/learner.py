@@ -25,6 +25,9 @@ class Learner:
     bare: Callable[..., torch.Tensor]
     """The same function of ``module``, past any wrapper."""
 
+    target: Callable[..., torch.Tensor] | None = None
+    """The same function of a slow copy of the network, if the objective asks for it."""
+
     def __call__(self, *args: torch.Tensor) -> torch.Tensor:
         """Return the outputs through which the weights learn."""
         return self.predict(*args)

@@ -5,15 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float32
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import nn
 
 from ops.columns import Worker
 from ops.networks import fill, place, read_weights, to_network
+from ops.purify.purifying import Images, Purifying
 from ops.weights import WeightsRef
-
-Images = Float32[torch.Tensor, "copy channel height width"]
 
 Depth = Annotated[int, Field(ge=2)]
 
@@ -24,7 +22,7 @@ ROUNDING = 1e-6
 """Share by which two sigmas may differ that are the same."""
 
 
-class Dncnn(BaseModel, frozen=True, extra="forbid"):
+class Dncnn(Purifying, frozen=True, extra="forbid"):
     """Denoise a copy with one call of a network that learned the noise of one sigma.
 
     Its result is not clipped: the classifier behind it was trained, or chosen, so.
@@ -46,11 +44,6 @@ class Dncnn(BaseModel, frozen=True, extra="forbid"):
 
     channels: PositiveInt = 3
     """Channels of an image."""
-
-    @property
-    def calls_per_copy(self) -> int:
-        """Calls of the network for each noisy copy."""
-        return 1
 
     def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:
         """Load the network and return the purifying function.

@@ -3,16 +3,11 @@
 from collections.abc import Callable
 from typing import Literal
 
-import torch
-from jaxtyping import Float32
-from pydantic import BaseModel
-
 from ops.columns import Worker
+from ops.purify.purifying import Images, Purifying
 
-Images = Float32[torch.Tensor, "copy channel height width"]
 
-
-class Nothing(BaseModel, frozen=True, extra="forbid"):
+class Nothing(Purifying, frozen=True, extra="forbid"):
     """Leave noisy copies as they are.
 
     Source:
@@ -21,9 +16,9 @@ class Nothing(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["nothing"] = "nothing"
 
-    @property
-    def calls_per_copy(self) -> int:
-        """Calls of a network for each noisy copy."""
+    def calls_at(self, sigma: float) -> int:
+        """Return that there is no network to call."""
+        del sigma
         return 0
 
     def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:

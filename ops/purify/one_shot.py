@@ -13,6 +13,7 @@ Prediction = Literal["epsilon", "v", "x0"]
 """What a network was trained to return: the noise, the velocity, the clean image."""
 
 Images = Float32[torch.Tensor, "copy channel height width"]
+Share = float | Float32[torch.Tensor, "copy 1 1 1"]
 Outputs = Float32[torch.Tensor, "copy output_channel height width"]
 
 
@@ -66,6 +67,25 @@ def clean_of(
         arXiv:2202.00512, appendix D (v).
     """
     signal, noise = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
+    return clean_of_shares(diffused, output, signal, noise, prediction)
+
+
+def clean_of_shares(
+    diffused: Images,
+    output: Images,
+    signal: Share,
+    noise: Share,
+    prediction: Prediction,
+) -> Images:
+    """Return what ``clean_of`` returns, for images of the same or of unlike noise.
+
+    Args:
+        diffused: what the network was given.
+        output: what it returned, without further channels.
+        signal: factor of the clean image in ``diffused``, for all images or each.
+        noise: factor of the noise in it.
+        prediction: what ``output`` is.
+    """
     if prediction == "epsilon":
         return (diffused - noise * output) / signal
     if prediction == "v":

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from ops.columns import Worker
 from ops.networks import fill, place, read_weights, to_network
 from ops.purify.fingerprint import require_fingerprint
 from ops.purify.one_shot import Images, Prediction, denoise
+from ops.purify.purifying import Purifying
 from ops.purify.scheduler_settings import prediction_of, schedule_of
 from ops.purify.unet import (
     build_unet,
@@ -47,7 +47,7 @@ class Moment:
         return f"timestep {self.timestep}, alpha_bar {self.alpha_bar:.6f}"
 
 
-class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
+class OneShotDdpm(Purifying, frozen=True, extra="forbid"):
     """Denoise a copy with one call of a diffusion model at the timestep of its noise.
 
     Source:
@@ -78,11 +78,6 @@ class OneShotDdpm(BaseModel, frozen=True, extra="forbid"):
 
     unet: dict[str, Any] | None = None
     """Arguments of ``diffusers.UNet2DModel``; ``None`` takes them from the weights."""
-
-    @property
-    def calls_per_copy(self) -> int:
-        """Calls of the network for each noisy copy."""
-        return 1
 
     def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:
         """Load the network and return the purifying function.

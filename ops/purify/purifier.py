@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from ops.purify.dncnn import Dncnn
+from ops.purify.edm import Edm
 from ops.purify.nothing import Nothing
 from ops.purify.one_shot_ddpm import OneShotDdpm
 
-Purifier = Annotated[Nothing | OneShotDdpm | Dncnn, Field(discriminator="kind")]
+Purifier = Annotated[Nothing | OneShotDdpm | Edm | Dncnn, Field(discriminator="kind")]
 """Noisy copies in, clean copies out; chosen by ``kind``."""

@@ -115,3 +115,47 @@ def prediction_of(settings: Mapping[str, Any], source: str) -> Prediction:
             f"one of {sorted(set(PREDICTIONS.values()))} in the recipe."
         )
     return PREDICTIONS[name]
+
+
+def ddpm_scheduler(
+    schedule: Schedule, prediction: Prediction, *, learned_sigma: bool = False
+) -> dict[str, Any]:
+    """Return a schedule and a prediction as diffusers writes them.
+
+    Args:
+        schedule: how fast image turns to noise.
+        prediction: what the network returns.
+        learned_sigma: whether further channels hold a reverse step's variance.
+
+    Returns:
+        Content of a scheduler_config.json.
+    """
+    kinds = {kind: name for name, kind in KINDS.items()}
+    types = {prediction: name for name, prediction in PREDICTIONS.items()}
+    betas = schedule.model_dump(include={"beta_start", "beta_end"}, exclude_none=True)
+    learned = {"variance_type": "learned_range"} if learned_sigma else {}
+    return {
+        "_class_name": "DDPMScheduler",
+        "beta_schedule": kinds[schedule.kind],
+        "num_train_timesteps": schedule.num_timesteps,
+        "prediction_type": types[prediction],
+        **betas,
+        **learned,
+    }
+
+
+def edm_scheduler(sigma_data: float) -> dict[str, Any]:
+    """Return the preconditioning of a network as diffusers writes it.
+
+    Args:
+        sigma_data: std of clean images' pixels, on the [-1, 1] range.
+
+    Returns:
+        Content of a scheduler_config.json.
+    """
+    # What diffusers calls epsilon here is the sign of the network's output.
+    return {
+        "_class_name": EDM_SCHEDULER,
+        "sigma_data": sigma_data,
+        "prediction_type": "epsilon",
+    }

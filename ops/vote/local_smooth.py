@@ -6,11 +6,18 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float32, Float64, Int64
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from ops.classify.classifier import Classifier
 from ops.columns import Batch, Columns, Worker, in_batches
 from ops.vote.local_noise import Local, LocalNoise, local_noises
+from ops.vote.majority import majority
 
 Copies = Float32[torch.Tensor, "copy channel height width"]
 
@@ -19,7 +26,10 @@ SUM_SLACK = 1e-3
 
 
 class LocalSmooth(BaseModel):
-    """Classify the mean confidence over local noises; one class per purified copy.
+    """Classify the mean confidence over local noises; one class per noisy copy.
+
+    Where a noisy copy has several purified ones, each of them votes and the majority is
+    the copy's class.
 
     The local noises are either one bank, a fixed part of the classifier, or fresh for
     every vote; both keep votes independent, as a noise shared by a batch would not.
@@ -46,6 +56,9 @@ class LocalSmooth(BaseModel):
     seed: NonNegativeInt
     """Seed of the run."""
 
+    samples: PositiveInt = 1
+    """Purified copies of each noisy one."""
+
     early_exit: bool = True
     """Whether to leave out local noises that can no longer change a vote."""
 
@@ -56,7 +69,6 @@ class LocalSmooth(BaseModel):
 
         def local_smooth(batch: Batch) -> Batch:
             purified = batch["purified"]
-            rows, copies = purified.shape[:2]
             votes = smoothed_votes(
                 lambda image: in_batches(classify, image, worker.batch),
                 purified.flatten(0, 1),
@@ -64,7 +76,8 @@ class LocalSmooth(BaseModel):
                 num_local=self.local.num,
                 early_exit=self.early_exit,
             )
-            return {"vote": votes.view(rows, copies)}
+            by_row = votes.view(len(purified), -1, self.samples)
+            return {"vote": majority(by_row)}
 
         return local_smooth
 

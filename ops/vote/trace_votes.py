@@ -5,12 +5,19 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float64, Int64
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from ops.classify.classifier import Classifier
 from ops.columns import Batch, Columns, Worker, in_batches
 from ops.vote.local_noise import Local, LocalNoise, local_noises
 from ops.vote.local_smooth import SUM_SLACK, Copies, lead
+from ops.vote.majority import majority
 
 _OPEN = -2
 
@@ -56,6 +63,9 @@ class TraceVotes(BaseModel):
     seed: NonNegativeInt
     """Seed of the run."""
 
+    samples: PositiveInt = 1
+    """Purified copies of each noisy one, whose majority is its vote."""
+
     def open(self, worker: Worker) -> Callable[[Batch], Batch]:
         """Load the classifier and return the function.
 
@@ -92,7 +102,8 @@ class TraceVotes(BaseModel):
                     noise_of(part, purified),
                     num_local=num_local,
                 )
-                by_row = votes.view(len(votes), len(rows), -1).unbind(dim=1)
+                by_copy = votes.view(len(votes), len(rows), -1, self.samples)
+                by_row = majority(by_copy).unbind(dim=1)
                 for row, own in zip(rows, by_row, strict=True):
                     traces[row][number] = own
                     calls[row][number] = counting.num_calls / len(rows)

@@ -68,7 +68,7 @@ class Votes:
     ) -> None:
         ops = (
             AddNoise(sigma=SIGMA, seed=seed, block=BLOCK),
-            Purify(purifier=purifier, sigma=SIGMA),
+            Purify(purifier=purifier, sigma=SIGMA, seed=0),
             LocalSmooth(classifier=CLASSIFIER, local=local, sigma=SIGMA, seed=seed),
             CountVotes(num_classes=10),
         )

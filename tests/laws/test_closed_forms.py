@@ -16,6 +16,7 @@ from ops.noise import Distribution
 from ops.purify.nothing import Nothing
 from ops.purify.one_shot import denoise
 from ops.purify.purify import Purify
+from ops.purify.purifying import Draw
 from ops.schedules import Schedule, timestep_of
 from ops.vote.add_noise import AddNoise
 from ops.vote.count_votes import CountVotes
@@ -77,7 +78,11 @@ class GaussianPosterior:
     def __init__(self, mean: float, std: float) -> None:
         self.mean, self.std = mean, std
 
-    def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:
+    samples_per_copy = 1
+
+    def open_with_noise(
+        self, worker: Worker, sigma: float
+    ) -> Callable[[Images, Draw], Images]:
         timestep = timestep_of(self.schedule, sigma, "first_from_zero")
         alpha_bar = float(self.schedule.alpha_bar()[timestep])
 
@@ -86,7 +91,7 @@ class GaussianPosterior:
             centred = diffused - math.sqrt(alpha_bar) * self.mean
             return math.sqrt(1 - alpha_bar) * centred / variance
 
-        return lambda noisy: denoise(
+        return lambda noisy, draw: denoise(
             noisy, predict, alpha_bar=alpha_bar, prediction="epsilon", clip=False
         )
 
@@ -100,7 +105,7 @@ def certificates(
     """Certify images by one block of votes to guess and ten to estimate."""
     ops = (
         AddNoise(sigma=SIGMA, seed=1, block=BLOCK),
-        Purify.model_construct(purifier=purifier or Nothing(), sigma=SIGMA),
+        Purify.model_construct(purifier=purifier or Nothing(), sigma=SIGMA, seed=0),
         LocalSmooth.model_construct(
             classifier=classifier, local=local, sigma=SIGMA, seed=1
         ),

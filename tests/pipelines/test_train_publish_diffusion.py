@@ -19,7 +19,6 @@ from ops.purify.scheduler_settings import prediction_of, schedule_of
 from ops.schedules import Schedule
 from ops.weights import WeightsRef
 from pipelines.train_hash import recipe_hash
-from pipelines.train_publish import scheduler
 from pipelines.train_recipe import TrainRecipe, load_train_recipe
 
 COSINE = Schedule(kind="cosine", num_timesteps=1000)
@@ -148,7 +147,7 @@ def test_a_diffusion_models_tensors_say_how_it_was_trained(tmp_path: Path) -> No
 def test_a_schedule_survives_the_spelling_of_diffusers(
     schedule: Schedule, prediction: Prediction
 ) -> None:
-    settings = scheduler(DdpmObjective(schedule=schedule, prediction=prediction))
+    settings = DdpmObjective(schedule=schedule, prediction=prediction).scheduler()
 
     assert schedule_of(settings, "test") == schedule
     assert prediction_of(settings, "test") == prediction

@@ -85,7 +85,7 @@ def test_local_noise_is_independent_of_the_certified_noise() -> None:
 def test_no_gradient_reaches_the_purifier() -> None:
     purifying = nn.Conv2d(1, 1, 3, padding=1)
 
-    purified = purified_image(purifying, drawn(), 0.5)
+    purified = purified_image(lambda noisy, draw: purifying(noisy), drawn(), 0.5)
 
     assert not purified.requires_grad
 

@@ -1,6 +1,6 @@
 """The grid of noise levels that Karras et al. step through."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64
@@ -30,7 +30,7 @@ class Levels(BaseModel, frozen=True, extra="forbid"):
     """How much denser low levels are; 1 spaces them evenly."""
 
     @model_validator(mode="after")
-    def _rise(self) -> Self:
+    def _rise(self) -> "Levels":
         if self.lowest >= self.highest:
             raise ValueError(
                 f"levels needs lowest < highest; they are {self.lowest} and "

@@ -9,5 +9,8 @@ from ops.purify.edm import Edm
 from ops.purify.nothing import Nothing
 from ops.purify.one_shot_ddpm import OneShotDdpm
 
-Purifier = Annotated[Nothing | OneShotDdpm | Edm | Dncnn, Field(discriminator="kind")]
+Purifier = Annotated[
+    Nothing | OneShotDdpm | Edm | Dncnn,
+    Field(discriminator="kind"),
+]
 """Noisy copies in, clean copies out; chosen by ``kind``."""

@@ -8,9 +8,10 @@ from ops.purify.dncnn import Dncnn
 from ops.purify.edm import Edm
 from ops.purify.nothing import Nothing
 from ops.purify.one_shot_ddpm import OneShotDdpm
+from ops.purify.pf_ode import PfOde
 
 Purifier = Annotated[
-    Nothing | OneShotDdpm | Edm | Dncnn,
+    Nothing | OneShotDdpm | Edm | PfOde | Dncnn,
     Field(discriminator="kind"),
 ]
 """Noisy copies in, clean copies out; chosen by ``kind``."""

@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import nn
 
-Format = Literal["checkpoint", "safetensors", "diffusers"]
+Format = Literal["checkpoint", "safetensors", "diffusers", "edm_pickle"]
 Tensors = Mapping[str, torch.Tensor]
 
 

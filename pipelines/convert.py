@@ -17,6 +17,7 @@ from infra.weights.openai_settings import settings_of
 from infra.weights.openai_tensors import to_diffusers
 from infra.weights.openai_unet import OpenAiUnet
 from infra.weights.safetensors_file import write
+from ops.purify.edm_network import edm_network, is_edm_network
 from ops.purify.fingerprint import FIELD, fingerprint_of
 from ops.purify.unet import assemble_unet, rename_old_attention
 from ops.weights import Weights, fit_weights
@@ -46,11 +47,12 @@ def convert(file: str, settings: Sequence[str], out: str) -> Path:
 
     A U-Net in OpenAI's layout becomes one of diffusers'. It, and any that is one of
     diffusers' already, is run once: what it returns is stored, and compared whenever
-    it is loaded. Any other checkpoint keeps its tensors, without their wrappers, and
-    the plain values beside them.
+    it is loaded. A pickle of EDM's code keeps its tensors and its settings. Any other
+    checkpoint keeps its tensors, without their wrappers, and the plain values beside
+    them.
 
     Args:
-        file: checkpoint, safetensors file, or folder of diffusers.
+        file: checkpoint, safetensors file, pickle of EDM, or folder of diffusers.
         settings: ``field=value`` each: ``preset``, ``architecture`` (path to a JSON or
             YAML file) and ``licence``.
         out: path of the new file, which ends in ``.safetensors``.
@@ -70,6 +72,8 @@ def convert(file: str, settings: Sequence[str], out: str) -> Path:
         tensors, said = _converted(asked.unet, tensors, file)
     elif is_openai(tensors):
         raise _no_settings(file, out, tensors)
+    elif is_edm_network(said):
+        edm_network(Weights(file, tensors, said))
     elif "unet" in said:
         tensors = rename_old_attention(tensors)
         said = _known(tensors, said, file)
@@ -90,9 +94,12 @@ def _converted(
     converted = to_diffusers(unet, tensors, file)
     if unet.class_cond:
         logger.warning(
-            "%s is class-conditional: it is converted, and no purifier takes it, for "
-            "it would have to be told the true label.",
+            "%s is class-conditional: it is converted, and %s, for it would have to be "
+            "told the true label.",
             file,
+            "kind consistency takes it only with a label that is averaged or guessed"
+            if unet.family == "consistency"
+            else "no purifier takes it",
         )
     return converted, _known(converted, config, file)
 

@@ -15,10 +15,17 @@ from infra.weights.load import format_of, load
 from infra.weights.openai_layout import is_openai
 from infra.weights.openai_presets import fitting_presets
 from infra.weights.pickle_globals import wanted_globals
-from ops.purify.fingerprint import FIELD, require_fingerprint
-from ops.purify.scheduler_settings import CONSISTENCY_SCHEDULER, EDM_SCHEDULER
-from ops.purify.unet import assemble_unet
-from ops.weights import Weights, fit_weights
+from ops.purify.edm_network import is_edm_network
+from ops.purify.fingerprint import FIELD
+from ops.weights import Weights
+from pipelines.inspect_edm import edm_advice, told_edm
+from pipelines.inspect_unet import (
+    mapping_of,
+    told_fingerprint,
+    told_scheduler,
+    told_unet,
+    unet_advice,
+)
 
 Tensors = Mapping[str, torch.Tensor]
 Facts = dict[str, str]
@@ -27,6 +34,7 @@ STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 """Endings of what a batch norm counts; no parameters."""
 
 SHOWN_APART = {"unet", "scheduler", "attention_heads", "source", "licence", FIELD}
+SHOWN_OF_EDM = {"arch", "network", "preconditioning"}
 """Settings that are told in words of their own."""
 
 
@@ -51,7 +59,7 @@ def inspect(file: str) -> Inspection:
     """Return what a file of weights holds, without running anything in it.
 
     Args:
-        file: checkpoint, safetensors file, or folder of diffusers.
+        file: checkpoint, safetensors file, pickle of EDM, or folder of diffusers.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -108,64 +116,19 @@ def _of_tensors(tensors: Tensors) -> Facts:
 
 def _of_config(config: Mapping[str, Any], weights: Weights) -> Facts:
     facts = {"licence": str(config.get("licence") or "not given")}
-    source, unet = _mapping(config, "source"), _mapping(config, "unet")
+    source, unet = mapping_of(config, "source"), mapping_of(config, "unet")
     if source:
         facts["converted from"] = f"{source['name']}, sha256 {source['sha256']}"
     if unet:
-        facts["unet"] = _unet(unet)
-        facts["scheduler"] = _scheduler(_mapping(config, "scheduler"))
-        facts["fingerprint"] = _fingerprint(weights)
-    said = {key: value for key, value in config.items() if key not in SHOWN_APART}
+        facts["unet"] = told_unet(unet)
+        facts["scheduler"] = told_scheduler(mapping_of(config, "scheduler"))
+        facts["fingerprint"] = told_fingerprint(weights)
+    shown = SHOWN_APART
+    if is_edm_network(config):
+        facts |= told_edm(weights)
+        shown = SHOWN_APART | SHOWN_OF_EDM
+    said = {key: value for key, value in config.items() if key not in shown}
     return {**facts, "says": _listed(said) or "nothing else"}
-
-
-def _mapping(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a part of the settings; none where a checkpoint has a plain value."""
-    part = config.get(name)
-    return part if isinstance(part, Mapping) else {}
-
-
-def _unet(unet: Mapping[str, Any]) -> str:
-    conditional = _is_conditional(unet)
-    return (
-        f"{unet.get('sample_size')} px, {unet.get('in_channels', 3)} channels to "
-        f"{unet.get('out_channels', 3)}, widths "
-        f"{list(unet.get('block_out_channels', []))}, "
-        f"{'class-conditional: no purifier' if conditional else 'unconditional'}"
-    )
-
-
-def _is_conditional(unet: Mapping[str, Any]) -> bool:
-    names = ("num_class_embeds", "class_embed_type")
-    return any(unet.get(name) is not None for name in names)
-
-
-def _scheduler(scheduler: Mapping[str, Any]) -> str:
-    if not scheduler:
-        return "none"
-    if scheduler.get("_class_name") == EDM_SCHEDULER:
-        return f"EDM's preconditioning, sigma_data {scheduler.get('sigma_data')}"
-    if scheduler.get("_class_name") == CONSISTENCY_SCHEDULER:
-        return f"{CONSISTENCY_SCHEDULER}, of a consistency model"
-    return (
-        f"{scheduler.get('beta_schedule')}, {scheduler.get('num_train_timesteps')} "
-        f"timesteps, predicts {scheduler.get('prediction_type', 'epsilon')}"
-    )
-
-
-def _fingerprint(weights: Weights) -> str:
-    if FIELD not in weights.config and "source" not in weights.config:
-        return "none"
-    try:
-        network = assemble_unet(
-            weights.config["unet"], weights.config.get("attention_heads")
-        )
-        require_fingerprint(
-            fit_weights(network, weights), weights.config, weights.source
-        )
-    except ValueError as error:
-        return f"NOT MET. {error}"
-    return "met: the network returns what it returned when it was converted"
 
 
 def _advice(facts: Facts, family: Family | None, weights: Weights) -> list[str]:
@@ -175,12 +138,14 @@ def _advice(facts: Facts, family: Family | None, weights: Weights) -> list[str]:
         return _openai_advice(file, str(out), weights.tensors)
     if facts.get("fingerprint", "").startswith("NOT MET"):
         return ["Convert the original file again."]
+    if is_edm_network(weights.config):
+        return edm_advice(file, facts["format"], weights)
     lines = []
     if facts["format"] == "checkpoint":
         command = f"diffsmooth convert {file} --out {out} --set licence=TEXT"
         lines.append(f"As safetensors, for a cluster: {command}")
-    if _mapping(weights.config, "unet"):
-        return [*lines, *_unet_advice(file, weights.config)]
+    if mapping_of(weights.config, "unet"):
+        return [*lines, *unet_advice(file, weights.config)]
     if weights.config.get("arch") == "dncnn":
         sizes = {name: weights.config[name] for name in ("depth", "width", "channels")}
         said = _listed({"kind": "dncnn", **sizes})
@@ -214,19 +179,6 @@ def _openai_advice(file: str, out: str, tensors: Tensors) -> list[str]:
         *(f"  {command} preset={name}" for name in fitting),
         "For a network of your own of the same shapes:",
         f"  {own}",
-    ]
-
-
-def _unet_advice(file: str, config: Mapping[str, Any]) -> list[str]:
-    scheduler = _mapping(config, "scheduler")
-    if _is_conditional(config["unet"]):
-        return ["No purifier: it would have to be told the true label."]
-    if scheduler.get("_class_name") == CONSISTENCY_SCHEDULER:
-        return ["No one_shot_ddpm: a consistency model has no diffusion schedule."]
-    if scheduler.get("_class_name") == EDM_SCHEDULER:
-        return ["No one_shot_ddpm: a network of EDM has no diffusion schedule."]
-    return [
-        f"In a recipe: purifier: {{kind: one_shot_ddpm, weights: {{path: {file}}}}}"
     ]
 
 

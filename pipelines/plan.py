@@ -21,6 +21,7 @@ from pipelines.pilot import NAME, Pilot, cast_pilot, store_pilots, stored_pilots
 from pipelines.prepare import require_known_labels
 from pipelines.reading import Reading, reading_of
 from pipelines.recipe import Recipe, Run, load_recipe
+from pipelines.row_facts import RowFacts, facts_of
 from pipelines.sample import Sample, decoded_sample
 from pipelines.weights import resolve, training_recipes
 
@@ -48,6 +49,11 @@ class Cost:
     """That no image passes under ``fixed``."""
 
     preset: str
+
+    @property
+    def facts(self) -> RowFacts:
+        """What the run's row says, with the calls that each noisy copy takes."""
+        return facts_of(self.run)
 
     @property
     def sequential_votes(self) -> float:

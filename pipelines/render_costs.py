@@ -55,14 +55,17 @@ def _bytes(number: float) -> str:
     return f"{number / 1024**power:.1f} {_PREFIXES[power]}{'i' if power else ''}B"
 
 
+def _calls(cost: "Cost", votes: float, each: int | None) -> str:
+    """Return the calls of a network for all copies; blank where there is none."""
+    return f"{votes * cost.num_images * each:,.0f}" if each else ""
+
+
 def _purified(cost: "Cost", votes: float) -> str:
-    if cost.run.purifier.kind == "nothing":
-        return ""
-    return f"{votes * cost.num_images:,.0f}"
+    return _calls(cost, votes, cost.facts.purifier_calls)
 
 
 def _classified(cost: "Cost", votes: float) -> str:
-    return f"{votes * cost.num_images * cost.run.local.num:,.0f}"
+    return _calls(cost, votes, cost.facts.classifier_calls)
 
 
 _LINES = {
@@ -79,6 +82,8 @@ _LINES = {
     "saving": lambda one: f"{one.fixed_votes / one.sequential_votes:.1f}",
     "votes, fixed": lambda one: f"{one.fixed_votes * one.num_images:,.0f}",
     "votes, sequential": lambda one: f"{one.sequential_votes * one.num_images:,.0f}",
+    "purifier calls/copy": lambda one: str(one.facts.purifier_calls),
+    "classifier calls/copy": lambda one: str(one.facts.classifier_calls),
     "purifier, fixed": lambda one: _purified(one, one.fixed_votes),
     "purifier, sequential": lambda one: _purified(one, one.sequential_votes),
     "classifier, fixed": lambda one: _classified(one, one.fixed_votes),

@@ -8,15 +8,18 @@ import torch
 
 from infra.weights.checkpoint import read_checkpoint
 from infra.weights.diffusers_folder import read_diffusers
+from infra.weights.edm_pickle import is_edm_pickle, read_edm_pickle
+from infra.weights.edm_settings import LICENCE
 from infra.weights.safetensors_file import read_config, read_safetensors
 
-Format = Literal["checkpoint", "safetensors", "diffusers"]
+Format = Literal["checkpoint", "safetensors", "diffusers", "edm_pickle"]
 Content = tuple[dict[str, torch.Tensor], dict[str, Any]]
 
 READERS: dict[Format, Callable[[Path], Content]] = {
     "checkpoint": read_checkpoint,
     "safetensors": read_safetensors,
     "diffusers": read_diffusers,
+    "edm_pickle": read_edm_pickle,
 }
 ENDINGS: dict[str, Format] = {
     ".bin": "checkpoint",
@@ -30,6 +33,8 @@ ENDINGS: dict[str, Format] = {
     ".tar": "checkpoint",
     ".th": "checkpoint",
 }
+PICKLES = (".pickle", ".pkl")
+"""Endings of which a pickle of EDM's code has one."""
 
 
 def load(path: str | Path, format: Format | None = None) -> Content:
@@ -70,7 +75,9 @@ def load(path: str | Path, format: Format | None = None) -> Content:
 
 
 def licence_of(path: str | Path, format: Format | None = None) -> str | None:
-    """Return the licence that a file says its weights have; only safetensors can.
+    """Return the licence that a file says its weights have, or that its makers do.
+
+    Only safetensors can say it; pickles of EDM's code have that of their authors.
 
     Args:
         path: file, or folder of diffusers.
@@ -80,25 +87,42 @@ def licence_of(path: str | Path, format: Format | None = None) -> str | None:
         ValueError: the file is no safetensors file, though its name says so.
     """
     path = Path(path).expanduser()
-    if (format or ENDINGS.get(path.suffix)) != "safetensors" or path.is_dir():
+    if path.is_dir():
         return None
-    return read_config(path).get("licence")
+    format = format or _told(path)
+    if format == "edm_pickle":
+        return LICENCE
+    return read_config(path).get("licence") if format == "safetensors" else None
 
 
 def format_of(path: Path) -> Format:
     """Return how a path is laid out, by its ending; diffusers for a folder.
+
+    A pickle of EDM's code has the ending of others, so it is looked into.
+
+    Args:
+        path: of a file or folder that is there.
 
     Raises:
         ValueError: the ending tells no format.
     """
     if path.is_dir():
         return "diffusers"
-    if path.suffix not in ENDINGS:
+    format = _told(path)
+    if format is None:
         raise ValueError(
             f"Weights need a format or one of the endings {sorted(ENDINGS)}; {path} "
             f"has {path.suffix!r}. Set weights.format to one of {sorted(READERS)}."
         )
-    return ENDINGS[path.suffix]
+    return format
+
+
+def _told(path: Path) -> Format | None:
+    """Return the format of a file, ``None`` where nothing tells it."""
+    format = ENDINGS.get(path.suffix)
+    if path.suffix in PICKLES and is_edm_pickle(path):
+        return "edm_pickle"
+    return format
 
 
 def _place(folder: bool) -> str:

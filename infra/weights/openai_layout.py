@@ -27,6 +27,9 @@ class Module:
     heads: int = 1
     """Attention heads, where it is queries, keys and values."""
 
+    linear: bool = False
+    """Whether it is a convolution of size 1 there and a linear layer in diffusers."""
+
     @property
     def shapes(self) -> dict[str, Shape]:
         """Shapes of its tensors, by their names in OpenAI's files."""
@@ -104,7 +107,7 @@ def _down(unet: OpenAiUnet) -> tuple[list[Module], list[int]]:
             found += _resnet(unet, f"{old}.0", new, (skips[-1], width))
             if level in unet.attention_levels:
                 new = f"{block}.attentions.{layer}"
-                found += _attention(f"{old}.1", new, width, heads=unet.heads(width))
+                found += _attention(unet, f"{old}.1", new, (width, unet.heads(width)))
             skips.append(width)
         if level < len(unet.widths) - 1:
             old = f"input_blocks.{len(skips)}.0"
@@ -118,7 +121,7 @@ def _middle(unet: OpenAiUnet) -> list[Module]:
     old, new, heads = "middle_block", "mid_block", unet.heads(width)
     return [
         *_resnet(unet, f"{old}.0", f"{new}.resnets.0", (width, width)),
-        *_attention(f"{old}.1", f"{new}.attentions.0", width, heads=heads),
+        *_attention(unet, f"{old}.1", f"{new}.attentions.0", (width, heads)),
         *_resnet(unet, f"{old}.2", f"{new}.resnets.1", (width, width)),
     ]
 
@@ -137,7 +140,7 @@ def _up(unet: OpenAiUnet, skips: list[int]) -> list[Module]:
             if attends:
                 heads = unet.heads(width, upwards=True)
                 new = f"{block}.attentions.{layer}"
-                found += _attention(f"{old}.1", new, width, heads=heads)
+                found += _attention(unet, f"{old}.1", new, (width, heads))
         if level > 0:
             old = f"output_blocks.{len(skips) - len(left) - 1}.{1 + attends}"
             found += _resample(unet, old, f"{block}.upsamplers.0", width)
@@ -164,12 +167,17 @@ def _resnet(
     ]
 
 
-def _attention(old: str, new: str, width: int, *, heads: int) -> list[Module]:
+def _attention(
+    unet: OpenAiUnet, old: str, new: str, width_and_heads: tuple[int, int]
+) -> list[Module]:
+    width, heads = width_and_heads
+    size = (1, 1) if unet.family == "consistency" else (1,)
     apart = tuple(f"{new}.{name}" for name in ("to_q", "to_k", "to_v"))
+    mixed, out = (3 * width, width, *size), (width, width, *size)
     return [
         _plain(f"{old}.norm", f"{new}.group_norm", width),
-        Module(f"{old}.qkv", apart, (3 * width, width, 1), heads),
-        _plain(f"{old}.proj_out", f"{new}.to_out.0", width, width, 1),
+        Module(f"{old}.qkv", apart, mixed, heads, linear=True),
+        Module(f"{old}.proj_out", (f"{new}.to_out.0",), out, linear=True),
     ]
 
 

@@ -8,7 +8,7 @@ from infra.weights.openai_layout import shapes
 from infra.weights.openai_unet import OpenAiUnet
 
 LICENCE = "MIT"
-"""Of both repositories and their files."""
+"""Of the repositories and their files."""
 
 
 def _guided(size: int, **flags: object) -> OpenAiUnet:
@@ -62,6 +62,52 @@ def _improved(size: int, **flags: object) -> OpenAiUnet:
     )
 
 
+def _consistency(size: int, levels: int, **flags: object) -> OpenAiUnet:
+    """Return a network of consistency_models; what is not said is of all its files.
+
+    Source:
+        scripts/launch.sh of github.com/openai/consistency_models; Song et al. 2023,
+        arXiv:2303.01469, appendix C.
+    """
+    usual = {
+        "num_heads": 4,
+        "num_head_channels": 64,
+        "attention_resolutions": "32,16,8",
+        "learn_sigma": False,
+        "resblock_updown": True,
+        "use_new_attention_order": True,
+        "noise_schedule": "karras",
+        "predict_xstart": False,
+        "rescale_timesteps": False,
+        "diffusion_steps": levels,
+    }
+    return OpenAiUnet.model_validate(
+        {"family": "consistency", "image_size": size, **usual, **flags}
+    )
+
+
+def _consistency_imagenet(levels: int) -> OpenAiUnet:
+    return _consistency(
+        64,
+        levels,
+        num_channels=192,
+        num_res_blocks=3,
+        class_cond=True,
+        use_scale_shift_norm=True,
+    )
+
+
+def _consistency_lsun(levels: int) -> OpenAiUnet:
+    return _consistency(
+        256,
+        levels,
+        num_channels=256,
+        num_res_blocks=2,
+        class_cond=False,
+        use_scale_shift_norm=False,
+    )
+
+
 _LSUN_GUIDED = _guided(256)
 _LSUN_IMPROVED = _improved(
     256,
@@ -99,6 +145,15 @@ PRESETS: dict[str, OpenAiUnet] = {
     ),
     "lsun_uncond_100M_1200K_bs128": _LSUN_IMPROVED,
     "lsun_uncond_100M_2400K_bs64": _LSUN_IMPROVED,
+    "cd_imagenet64_l2": _consistency_imagenet(40),
+    "cd_imagenet64_lpips": _consistency_imagenet(40),
+    "ct_imagenet64": _consistency_imagenet(201),
+    "cd_bedroom256_l2": _consistency_lsun(40),
+    "cd_bedroom256_lpips": _consistency_lsun(40),
+    "ct_bedroom256": _consistency_lsun(151),
+    "cd_cat256_l2": _consistency_lsun(40),
+    "cd_cat256_lpips": _consistency_lsun(40),
+    "ct_cat256": _consistency_lsun(151),
 }
 """Settings by name of file, without its ending.
 

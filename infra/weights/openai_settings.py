@@ -6,6 +6,15 @@ from typing import Any
 from infra.weights.openai_layout import attention_heads
 from infra.weights.openai_unet import NUM_CLASSES, NUM_GROUPS, OpenAiUnet
 
+CONSISTENCY: dict[str, Any] = {
+    "_class_name": "CMStochasticIterativeScheduler",
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "sigma_data": 0.5,
+    "rho": 7.0,
+}
+"""What all published consistency models share, as diffusers' scheduler spells it."""
+
 
 def settings_of(unet: OpenAiUnet) -> dict[str, Any]:
     """Return what a converted file says of its network.
@@ -76,9 +85,12 @@ def scheduler_settings(unet: OpenAiUnet) -> dict[str, Any]:
 
     Source:
         Ho et al. 2020, arXiv:2006.11239, section 4 (linear, over 1000 steps); Nichol
-        and Dhariwal 2021, arXiv:2102.09672, equation 17 (cosine).
+        and Dhariwal 2021, arXiv:2102.09672, equation 17 (cosine); Song et al. 2023,
+        arXiv:2303.01469, section 2 and appendix C (consistency).
     """
     num_timesteps = unet.diffusion_steps
+    if unet.family == "consistency":
+        return {**CONSISTENCY, "num_train_timesteps": num_timesteps}
     scale = 1000.0 / num_timesteps
     shape: dict[str, Any] = {"beta_schedule": "squaredcos_cap_v2"}
     if unet.noise_schedule == "linear":

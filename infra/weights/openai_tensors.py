@@ -13,8 +13,8 @@ def to_diffusers(
 ) -> dict[str, torch.Tensor]:
     """Return the tensors of an OpenAI file as ``diffusers.UNet2DModel`` names them.
 
-    Queries, keys and values come apart, in the order the flags say; convolutions of one
-    dimension become the linear layers they are. No value changes.
+    Queries, keys and values come apart, in the order the flags say; the convolutions of
+    size 1 in attention become the linear layers they are. No value changes.
 
     Args:
         unet: the network of the file.
@@ -40,7 +40,8 @@ def _parts(
     tensor: torch.Tensor, module: Module, *, new_order: bool
 ) -> Sequence[torch.Tensor]:
     """Return a module's tensor alone, or queries, keys and values apart."""
-    linear = tensor.squeeze(-1) if tensor.dim() == 3 else tensor
+    matrix = module.linear and tensor.dim() > 1
+    linear = tensor.flatten(1) if matrix else tensor
     if len(module.new) == 1:
         return [linear]
     return split_attention(linear, module.heads, new_order=new_order)

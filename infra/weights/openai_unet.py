@@ -9,13 +9,15 @@ from pydantic import (
     model_validator,
 )
 
-Family = Literal["guided", "improved"]
+Family = Literal["guided", "improved", "consistency"]
 
 CHANNEL_MULT: dict[tuple[Family, int], str] = {
     ("guided", 64): "1,2,3,4",
     ("guided", 128): "1,1,2,3,4",
     ("guided", 256): "1,1,2,2,4,4",
     ("guided", 512): "0.5,1,1,2,2,4,4",
+    ("consistency", 64): "1,2,3,4",
+    ("consistency", 256): "1,1,2,2,4,4",
     ("improved", 32): "1,2,2,2",
     ("improved", 64): "1,2,3,4",
     ("improved", 256): "1,1,2,2,4,4",
@@ -23,14 +25,16 @@ CHANNEL_MULT: dict[tuple[Family, int], str] = {
 """What an empty ``channel_mult`` stands for, by family and image size."""
 
 NUM_CLASSES = 1000
-"""Labels that every class-conditional network of the two families knows."""
+"""Labels that every class-conditional network of the families knows."""
 
 NUM_GROUPS = 32
-"""Groups of every group norm in the two families."""
+"""Groups of every group norm in the families."""
 
 
 class OpenAiUnet(BaseModel, frozen=True, extra="forbid"):
-    """A U-Net of guided-diffusion or improved-diffusion, and how it was trained.
+    """A U-Net of guided-diffusion, improved-diffusion or consistency_models.
+
+    It says how the network was trained, too.
 
     Names and meanings are those of the authors' flags. Nothing is taken from the shapes
     of a file: two networks of the same shapes may differ in the order of queries, keys
@@ -38,11 +42,12 @@ class OpenAiUnet(BaseModel, frozen=True, extra="forbid"):
 
     Source:
         Dhariwal and Nichol 2021, arXiv:2105.05233, section 3 and appendix (guided);
-        Nichol and Dhariwal 2021, arXiv:2102.09672, appendix A (improved).
+        Nichol and Dhariwal 2021, arXiv:2102.09672, appendix A (improved); Song et al.
+        2023, arXiv:2303.01469, appendix C (consistency).
     """
 
     family: Family
-    """Which of the two code bases made it."""
+    """Which of the code bases made it."""
 
     image_size: PositiveInt
     """Height and width it was trained on, in pixels."""
@@ -60,7 +65,7 @@ class OpenAiUnet(BaseModel, frozen=True, extra="forbid"):
     """The same on the way up; -1 for as many as on the way down."""
 
     num_head_channels: int = -1
-    """Width of each head; -1 where the number of heads is fixed. Guided only."""
+    """Width of each head; -1 where the number of heads is fixed. Not improved."""
 
     attention_resolutions: str
     """Heights at which there is attention, in pixels, separated by commas."""
@@ -78,16 +83,18 @@ class OpenAiUnet(BaseModel, frozen=True, extra="forbid"):
     """Whether the timestep scales and shifts, or is only added."""
 
     resblock_updown: bool = False
-    """Whether residual blocks change the resolution, or convolutions. Guided only."""
+    """Whether residual blocks change the resolution, or convolutions. Not improved."""
 
     use_new_attention_order: bool = False
-    """Whether queries, keys and values are split before heads are. Guided only."""
+    """Whether queries, keys and values are split before heads are. In consistency
+    models they always are."""
 
     diffusion_steps: PositiveInt
-    """Timesteps of the schedule (T)."""
+    """Timesteps of the schedule (T); of a consistency model, levels of its grid (N)."""
 
-    noise_schedule: Literal["linear", "cosine"]
-    """Shape of the betas; linear ones are scaled by 1000 / T."""
+    noise_schedule: Literal["linear", "cosine", "karras"]
+    """Shape of the betas; linear ones are scaled by 1000 / T. Consistency models have
+    levels of noise in their place, spaced as Karras et al. do it."""
 
     predict_xstart: bool
     """Whether it predicts the clean image, or the noise."""
@@ -115,6 +122,23 @@ class OpenAiUnet(BaseModel, frozen=True, extra="forbid"):
                     f"that code has no such flag; it is {getattr(self, name)!r}. Drop "
                     f"the flag, or set family to guided."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _is_a_consistency_model_or_none(self) -> "OpenAiUnet":
+        consistency = self.family == "consistency"
+        if consistency != (self.noise_schedule == "karras"):
+            raise ValueError(
+                f"Networks of consistency_models, and no others, need noise_schedule "
+                f"'karras'; family is {self.family!r} and noise_schedule "
+                f"{self.noise_schedule!r}. Correct one of them."
+            )
+        if consistency and (self.learn_sigma or not self.use_new_attention_order):
+            raise ValueError(
+                f"A network of consistency_models needs learn_sigma False and "
+                f"use_new_attention_order True, for that code knows no other; they are "
+                f"{self.learn_sigma} and {self.use_new_attention_order}. Correct them."
+            )
         return self
 
     @model_validator(mode="after")

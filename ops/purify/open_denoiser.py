@@ -10,6 +10,14 @@ from torch import nn
 from ops.columns import Worker
 from ops.networks import fill, place, read_weights, to_network
 from ops.purify.denoiser import Denoiser, Images, karras_denoiser, vp_denoiser
+from ops.purify.edm_network import (
+    HIGHEST_LEVEL,
+    USUAL_SIGMA_DATA,
+    Label,
+    edm_network_denoiser,
+    is_edm_network,
+    no_classes,
+)
 from ops.purify.fingerprint import require_fingerprint
 from ops.purify.scheduler_settings import (
     EDM_SCHEDULER,
@@ -24,24 +32,22 @@ from ops.purify.unet import (
 )
 from ops.weights import Weights, WeightsRef
 
-HIGHEST_LEVEL = 80.0
-"""Up to which noise preconditioned networks are trained where their file is silent."""
-
-USUAL_SIGMA_DATA = 0.5
-"""Std of clean pixels where the file of a preconditioned network is silent."""
-
 
 class DenoisingNetwork(BaseModel, frozen=True, extra="forbid"):
     """A diffusion model of any kind, as a denoiser."""
 
     weights: WeightsRef
-    """Weights of a UNet2DModel with a scheduler, of DDPM or EDM."""
+    """Weights of a UNet2DModel with a scheduler, of DDPM or EDM, or of EDM's own."""
 
     unet: dict[str, Any] | None = None
     """Arguments of ``diffusers.UNet2DModel``; ``None`` takes them from the weights."""
 
     scheduler: dict[str, Any] | None = None
     """A scheduler's settings as diffusers writes them; ``None`` takes the weights'."""
+
+    label: Label = "none"
+    """``null_class`` opens a class-conditional network of EDM's own and tells it no
+    class, a row of zeros; one that never saw such a row in training purifies badly."""
 
     def open_denoiser(self, worker: Worker) -> Denoiser:
         """Load the network and return the denoiser.
@@ -51,11 +57,25 @@ class DenoisingNetwork(BaseModel, frozen=True, extra="forbid"):
 
         Raises:
             ValueError: settings are missing, or weights do not fit or are not those
-                that were converted.
+                that were converted, or want a class.
         """
         weights = read_weights(self.weights, worker)
         refuse_openai_layout(weights)
+        if is_edm_network(weights.config):
+            self._require_told_by_file(weights.source)
+            return edm_network_denoiser(weights, worker, self.label)
+        if self.label != "none":
+            raise no_classes(weights.source)
         return denoiser_of(self._network(weights), self._told(weights), worker)
+
+    def _require_told_by_file(self, source: str) -> None:
+        said = [name for name in ("unet", "scheduler") if getattr(self, name)]
+        if said:
+            raise ValueError(
+                f"A U-Net of EDM needs the settings of its own file, and no "
+                f"UNet2DModel's; the recipe has {said[0]}, and the weights are "
+                f"{source}. Drop {said[0]}."
+            )
 
     def _told(self, weights: Weights) -> Weights:
         if self.scheduler is None:

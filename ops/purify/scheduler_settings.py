@@ -73,7 +73,7 @@ def _refuse_edm(settings: Mapping[str, Any], source: str) -> None:
         raise ValueError(
             f"A one-shot purifier needs a network called at timesteps of a schedule; "
             f"the scheduler of {source} is an {name}, that of a network told the noise "
-            f"itself. Take weights trained for ddpm."
+            f"itself. Take purifier.kind edm, or weights trained for ddpm."
         )
 
 

@@ -38,12 +38,14 @@ def test_a_trained_denoiser_opens_as_it_is_said(name: str, tmp_path: Path) -> No
     assert purify(torch.zeros(100, 1, 8, 8)).shape == (100, 1, 8, 8)
 
 
-def test_a_network_of_edm_is_not_offered_to_a_purifier_of_ddpm(tmp_path: Path) -> None:
+def test_a_trained_network_of_edm_opens_as_it_is_said(tmp_path: Path) -> None:
     path = published(load_train_recipe("train_digits_edm"), tmp_path)
 
     told = inspect(str(path))
 
     assert told.facts["scheduler"] == "EDM's preconditioning, sigma_data 0.5"
-    assert told.advice == (
-        "No one_shot_ddpm: a network of EDM has no diffusion schedule.",
-    )
+    line = f"In a recipe: purifier: {{kind: edm, weights: {{path: {path}}}}}"
+    assert told.advice == (line,)
+    purifier = TypeAdapter(Purifier).validate_python(part_told(path, "purifier"))
+    purify = purifier.open(WORKER, sigma=0.25)
+    assert purify(torch.zeros(100, 1, 8, 8)).shape == (100, 1, 8, 8)

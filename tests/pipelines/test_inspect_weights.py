@@ -145,7 +145,13 @@ def test_converted_file_is_told_with_its_fingerprint(tmp_path: Path) -> None:
             {},
             {"_class_name": "CMStochasticIterativeScheduler"},
             "CMStochasticIterativeScheduler, of a consistency model",
-            "No one_shot_ddpm",
+            "purifier: {kind: consistency, weights: {path: ",
+        ),
+        (
+            {"num_class_embeds": 1000},
+            {"_class_name": "CMStochasticIterativeScheduler"},
+            "CMStochasticIterativeScheduler, of a consistency model",
+            "}, label: {kind: averaged}}",
         ),
         (
             {"num_class_embeds": 1000},

@@ -79,7 +79,41 @@ def test_every_quantity_has_a_line_and_every_line_a_value_for_each_sigma(
     assert told["votes, fixed"] == "3,303"
     assert told["classifier, fixed"] == "9,909"  # three local noises
     assert told["purifier, fixed"] == ""
+    assert told["purifier calls/copy"] == "0"
+    assert told["classifier calls/copy"] == "3"
     assert told["z below 0"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("purifier", "purifies", "classifies"),
+    [
+        ("{kind: edm, weights: {untrained: 0}}", 1, 3),
+        ("{kind: pf_ode, weights: {untrained: 0}}", 13, 3),
+        (
+            "{kind: reverse_chain, weights: {untrained: 0}, steps: 4, samples: 5}",
+            25,
+            15,
+        ),
+    ],
+)
+def test_calls_of_each_copy_are_told_and_counted(  # noqa: PLR0913 - the columns of a table
+    run_of: Callable[..., Run],
+    store: Store,
+    written: str,
+    purifier: str,
+    purifies: int,
+    classifies: int,
+) -> None:
+    setting = f"purifier={purifier}"
+    store_pilots(store, {0.25: pilot_of(run_of(setting), [0])})
+
+    costs = plan(written, [*SETTINGS, setting], store.url, num_pilot=0)
+
+    told = dict(cost_lines(costs))
+    assert told["purifier calls/copy"] == str(purifies)
+    assert told["classifier calls/copy"] == str(classifies)
+    assert told["purifier, fixed"] == f"{3303 * purifies:,}"
+    assert told["classifier, fixed"] == f"{3303 * classifies:,}"
 
 
 @pytest.mark.parametrize(

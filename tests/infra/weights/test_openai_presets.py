@@ -39,6 +39,24 @@ def test_every_preset_that_fits_a_file_is_listed() -> None:
     assert fitting_presets(file_of("64x64_diffusion")) == ["64x64_diffusion"]
 
 
+@pytest.mark.parametrize("of", ["imagenet64", "bedroom256", "cat256"])
+def test_consistency_models_of_one_size_are_told_apart_by_name_alone(of: str) -> None:
+    fitting = fitting_presets(file_of(f"cd_{of}_lpips"))
+    assert {f"cd_{of}_l2", f"cd_{of}_lpips", f"ct_{of}"} <= set(fitting)
+    assert all(name.startswith(("cd_", "ct_")) for name in fitting)
+
+
+def test_consistency_models_attend_by_convolutions_of_two_dimensions() -> None:
+    theirs, usual = (
+        shapes(preset(name)) for name in ("cd_imagenet64_l2", "64x64_diffusion")
+    )
+    other = {key for key in usual if theirs[key] != usual[key]}
+    attention = {key for key in usual if key.endswith(("qkv.weight", "out.weight"))}
+    assert theirs.keys() == usual.keys()
+    assert other == attention | {"out.2.weight", "out.2.bias"}
+    assert all(theirs[key] == (*usual[key], 1) for key in attention)
+
+
 def test_one_tensor_more_or_of_another_shape_fits_nothing() -> None:
     file = file_of("64x64_diffusion")
     assert fitting_presets(file | {"more": torch.zeros(1)}) == []

@@ -70,3 +70,44 @@ def test_prediction_is_what_the_flag_says() -> None:
 )
 def test_rescaled_time_is_said(name: str, rescaled: bool) -> None:
     assert settings_of(preset(name))["rescale_timesteps"] is rescaled
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        ("cd_imagenet64_lpips", 40),
+        ("ct_imagenet64", 201),
+        ("cd_bedroom256_l2", 40),
+        ("ct_cat256", 151),
+    ],
+)
+def test_consistency_models_have_levels_in_place_of_betas(
+    name: str, levels: int
+) -> None:
+    assert scheduler_settings(preset(name)) == {
+        "_class_name": "CMStochasticIterativeScheduler",
+        "num_train_timesteps": levels,
+        "sigma_min": 0.002,
+        "sigma_max": 80.0,
+        "sigma_data": 0.5,
+        "rho": 7.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "shift", "classes"),
+    [
+        ("cd_imagenet64_lpips", "scale_shift", 1000),
+        ("cd_bedroom256_lpips", "default", None),
+    ],
+)
+def test_consistency_models_are_laid_out_as_diffusers_publishes_them(
+    name: str, shift: str, classes: int | None
+) -> None:
+    unet = settings_of(preset(name))["unet"]
+    assert (unet["in_channels"], unet["out_channels"]) == (3, 3)
+    assert unet["attention_head_dim"] == 64
+    assert unet["resnet_time_scale_shift"] == shift
+    assert unet["num_class_embeds"] == classes
+    attends = [kind == "AttnDownBlock2D" for kind in unet["down_block_types"]]
+    assert attends == [False] * (len(attends) - 3) + [True] * 3

@@ -20,6 +20,12 @@ GUIDED: dict[str, Any] = {
     "rescale_timesteps": False,
 }
 IMPROVED = GUIDED | {"family": "improved"}
+CONSISTENCY: dict[str, Any] = GUIDED | {
+    "family": "consistency",
+    "learn_sigma": False,
+    "use_new_attention_order": True,
+    "noise_schedule": "karras",
+}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +80,10 @@ def test_heads_are_a_number_or_a_width() -> None:
         (GUIDED | {"num_head_channels": 48}, "256 channels needs a num_head_channels"),
         (GUIDED | {"num_heads_upsample": 0}, "needs a num_heads .* it is 0"),
         (GUIDED | {"noise_schedule": "linear", "diffusion_steps": 20}, "above 20"),
+        (GUIDED | {"noise_schedule": "karras"}, "'karras'; family is 'guided' and"),
+        (GUIDED | {"family": "consistency"}, "is 'consistency' and .* 'cosine'"),
+        (CONSISTENCY | {"learn_sigma": True}, "they are True and True. Correct"),
+        (CONSISTENCY | {"use_new_attention_order": False}, "are False and False. Co"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(

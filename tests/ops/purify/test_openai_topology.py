@@ -33,6 +33,16 @@ BASE: dict[str, Any] = {
     "rescale_timesteps": False,
 }
 GUIDED = BASE | {"family": "guided", "image_size": 32, "attention_resolutions": "16,8"}
+CONSISTENCY: dict[str, Any] = {
+    "family": "consistency",
+    "image_size": 32,
+    "channel_mult": "1,2,3",
+    "num_head_channels": 16,
+    "learn_sigma": False,
+    "resblock_updown": True,
+    "use_new_attention_order": True,
+    "noise_schedule": "karras",
+}
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "4 heads of several widths": BASE | {"family": "improved"},
@@ -52,6 +62,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "class_cond": True,
         "learn_sigma": False,
     },
+    "consistency model with classes": BASE
+    | CONSISTENCY
+    | {"num_res_blocks": 2, "class_cond": True},
+    "consistency model, time only added": BASE
+    | CONSISTENCY
+    | {"use_scale_shift_norm": False},
 }
 
 
@@ -166,7 +182,8 @@ class Reference:
 
     def conv_1d(self, name: str, flat: torch.Tensor) -> torch.Tensor:
         weight, bias = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
-        return functional.conv1d(flat, weight, bias)
+        # In consistency models it has two dimensions of size 1.
+        return functional.conv1d(flat, weight.flatten(2), bias)
 
     def linear(self, name: str, values: torch.Tensor) -> torch.Tensor:
         weight, bias = self.state[f"{name}.weight"], self.state[f"{name}.bias"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipelines.certify_on_cluster import certified_on_cluster
 from pipelines.conditions import refuse_mixture_if_strict
-from pipelines.curve import Curve
+from pipelines.curve import Curve, single
 from pipelines.prepare import Job, continued_ledger, prepare_recipe
 from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.results import (
@@ -35,7 +35,7 @@ def certify(
         out: local path or ``s3://`` URI; ``None``: ``runs/NAME``.
 
     Returns:
-        Exit status, one curve per sigma, and the job.
+        Exit status, one curve per sigma and one of a cascade, and the job.
 
     Raises:
         ValueError: the run was refused; the message says what to do.
@@ -62,7 +62,7 @@ def certify_recipe(
         spent = [_voted(job, run) for run in job.recipe.runs]
         curves = _certified(job, [one.flips for one in spent])
         log.finish(curves, spent)
-    set_aside = sum(num_set_aside(curve.certificates) for curve in curves)
+    set_aside = sum(num_set_aside(curve.certificates) for curve in single(curves))
     if set_aside:
         logger.warning(
             "%d certificates rest on blocks that failed or are missing, which count "

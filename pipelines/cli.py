@@ -81,6 +81,7 @@ def report(
 ) -> None:
     """Rebuild certificates, tables and curves from the votes of one or more runs."""
     with refusals_told(verbose):
+        from pipelines.curve import single
         from pipelines.imported import is_imported
         from pipelines.rebuild import rebuild
         from pipelines.results import num_set_aside
@@ -89,7 +90,7 @@ def report(
         curves, store = rebuild(uris, settings or [], out)
         own = len(uris) == 1 and out is None and not is_imported(store)
         print_report(curves, store, {**(OUT_PLACES if own else {}), **REPORT_PLACES})
-        if any(num_set_aside(curve.certificates) for curve in curves):
+        if any(num_set_aside(curve.certificates) for curve in single(curves)):
             raise typer.Exit(SET_ASIDE)
 
 

@@ -1,4 +1,4 @@
-"""One certified data set at one sigma, and the numbers it gives."""
+"""One certified data set at one sigma, or by a cascade, and the numbers it gives."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,9 @@ from pipelines.claims import Claim, failure_probability_of
 from pipelines.reading import radius_step
 from pipelines.row_facts import NOTHING_KNOWN, RowFacts
 
+CASCADE = "cascade"
+"""What tables call certificates of all sigmas together."""
+
 FIXED = "fixed"
 """Rule of certificates that rest on one look at all votes."""
 
@@ -29,13 +32,16 @@ IMPORTED = "imported"
 
 @dataclass(frozen=True)
 class Curve:
-    """The certificates of one run at one sigma, with what they rest on."""
+    """The certificates of one run at one sigma, with what they rest on.
+
+    Or by a cascade of all its sigmas, which is one more classifier.
+    """
 
     run: str
     """Name of the run, as a reader should see it."""
 
-    sigma: float
-    """Std of the certified noise, in units of [0, 1] pixels."""
+    sigma: float | None
+    """Std of the certified noise, in units of [0, 1] pixels; ``None``: a cascade."""
 
     certificates: pa.Table
     """One row per image."""
@@ -71,6 +77,23 @@ class Curve:
     facts: RowFacts = NOTHING_KNOWN
     """What tables say of the run beside its numbers."""
 
+    radii_shown: tuple[float, ...] = ()
+    """Radii that the recipe wants in tables, l2 distances in [0, 1] pixels; empty if it
+    leaves them to the data set's name."""
+
+    stages: tuple["Curve", ...] = ()
+    """Of a cascade: the run at each of its sigmas."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its run: its sigma, or ``cascade``."""
+        return CASCADE if self.sigma is None else f"{self.sigma:g}"
+
+    @property
+    def place(self) -> str:
+        """Where in its run it stands, for a sentence: ``at sigma 0.5``."""
+        return "as a cascade" if self.sigma is None else f"at sigma {self.sigma:g}"
+
     @property
     def num_images(self) -> int:
         """Images asked for, certified or not."""
@@ -91,6 +114,8 @@ class Curve:
     @property
     def largest_radius(self) -> float:
         """Radius of an image all of whose votes agree."""
+        if self.sigma is None:
+            return max(stage.largest_radius for stage in self.stages)
         if self.radii:
             return self.radii[-1]
         return largest_radius(self.sigma, self.num_estimate, self.failure_probability)
@@ -132,68 +157,17 @@ class Curve:
 
 
 def by_run(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
-    """Group curves by their run, the runs by name and their curves by sigma."""
-    ordered = sorted(curves, key=lambda curve: (curve.run, curve.sigma))
+    """Group curves by their run, the runs by name and their curves by sigma.
+
+    A cascade comes after the sigmas of its run.
+    """
+    ordered = sorted(curves, key=lambda curve: (curve.run, curve.sigma or math.inf))
     return {run: list(own) for run, own in groupby(ordered, lambda curve: curve.run)}
 
 
-def cautions(curves: Sequence[Curve]) -> list[str]:
-    """Say what keeps curves beside each other from being compared as they stand.
-
-    Args:
-        curves: one or more, of one data set.
-
-    Returns:
-        A sentence, or nothing where images, N and failure probability are the same.
-    """
-    same = {_same_images(curves[0], curve) for curve in curves}
-    found = []
-    if False in same:
-        sizes = sorted({curve.num_images for curve in curves})
-        numbers = f" ({_listed(sizes)})" if len(sizes) > 1 else ""
-        found.append(f"different images{numbers}")
-    elif None in same:
-        found.append("images that may differ, as a log does not name them")
-    votes = sorted({curve.num_estimate for curve in curves})
-    if len(votes) > 1:
-        found.append(f"different N ({_listed(votes)})")
-    if not comparable_acr(curves):
-        rules = " and ".join(sorted({curve.rule for curve in curves}))
-        found.append(f"different rules or radii ({rules}), so ACR is left out")
-    promises = sorted({curve.failure_probability for curve in curves})
-    if len(promises) > 1:
-        found.append(f"different failure probabilities ({_listed(promises)})")
-    if not found:
-        return []
-    return [f"Compare with care: these certificates rest on {', on '.join(found)}."]
-
-
-def comparable_acr(curves: Sequence[Curve]) -> bool:
-    """Return whether average radii may stand side by side.
-
-    They grow with the radii that a rule certifies and with when it stops: one look at
-    all votes, ours or another program's, is one rule.
-
-    Args:
-        curves: one or more.
-    """
-    radii = {(curve.sigma, curve.radii) for curve in curves}
-    rules = {FIXED if c.rule == IMPORTED else c.rule for c in curves}
-    return len(rules) == 1 and len(radii) == len({curve.sigma for curve in curves})
-
-
-def _same_images(one: Curve, other: Curve) -> bool | None:
-    """Return whether two curves are of the same images; ``None`` if nobody can tell."""
-    if set(one.column("image_key")) == set(other.column("image_key")):
-        return True
-    labels, others = (np.sort(curve.column("label")) for curve in (one, other))
-    if IMPORTED in (one.rule, other.rule) and np.array_equal(labels, others):
-        return None
-    return False
-
-
-def _listed(numbers: Sequence[float]) -> str:
-    return " and ".join(f"{number:,}" for number in numbers)
+def single(curves: Sequence[Curve]) -> list[Curve]:
+    """Return the curves of one sigma each, without cascades."""
+    return [curve for curve in curves if curve.sigma is not None]
 
 
 def radius_grid(dataset: str, largest: float) -> tuple[float, ...]:
@@ -211,10 +185,22 @@ def radius_grid(dataset: str, largest: float) -> tuple[float, ...]:
 
 
 def table_radii(curves: Sequence[Curve]) -> tuple[float, ...]:
-    """Return the radii of the table that shows all of these curves."""
-    largest = max(curve.largest_radius for curve in curves)
-    named = {radius for curve in curves for radius in curve.radii}
-    return tuple(sorted({*radius_grid(curves[0].dataset, largest), *named}))
+    """Return the radii of the table that shows all of these curves.
+
+    Those that recipes name, those that a rule certifies, and for curves whose recipe
+    names none those of ``radius_grid``.
+    """
+    named = {r for curve in curves for r in (*curve.radii, *_shown(curve))}
+    silent = [curve for curve in curves if not _shown(curve)]
+    if silent:
+        largest = max(curve.largest_radius for curve in silent)
+        named |= {*radius_grid(silent[0].dataset, largest)}
+    return tuple(sorted(named))
+
+
+def _shown(curve: Curve) -> tuple[float, ...]:
+    """Return the radii that a recipe names; those of a cascade are its stages'."""
+    return tuple(r for one in (curve, *curve.stages) for r in one.radii_shown)
 
 
 def radius_name(radius: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ops.certify.cascade import Cascade
 from ops.certify.clopper_pearson import fewest_votes, largest_radius
 from ops.certify.looks import Table
 from ops.certify.sequential import Sequential
@@ -28,7 +29,11 @@ class Reading:
     """Chance that the certificate of one image is wrong."""
 
     table: Table | None
-    """What the sequential rule looks up; ``None`` under ``fixed``."""
+    """What the sequential rule looks up; ``None`` under ``fixed`` and ``cascade``."""
+
+    cascade_failure_probability: float | None = None
+    """Chance that what a cascade says of one image is wrong, which its sigmas share;
+    ``None`` under other rules."""
 
     @property
     def most_votes(self) -> int:
@@ -71,6 +76,8 @@ class Reading:
         }
         if self.run.rule.family_wise:
             found["family_wise_failure_probability"] = sampling.failure_probability
+        if self.cascade_failure_probability is not None:
+            found["cascade_failure_probability"] = self.cascade_failure_probability
         if self.table is None:
             return {"num_select": sampling.num_select, **found}
         return {**found, "table_sha256": self.table_sha256}
@@ -126,6 +133,10 @@ def reading_of(run: Run, num_images: int) -> Reading:
     if rule.family_wise:
         promised /= max(1, num_images)
         _require_enough(run, promised)
+    if isinstance(rule, Cascade):
+        share = promised / len(rule.stages)
+        _require_enough(run, share)
+        return Reading(run, share, None, promised)
     if not isinstance(rule, Sequential):
         return Reading(run, promised, None)
     table = rule.table(
@@ -150,8 +161,10 @@ def radius_step(dataset: str) -> float:
 def _require_enough(run: Run, promised: float) -> None:
     least = int(fewest_votes(np.zeros(1), failure_probability=promised)[0])
     if run.sampling.num_estimate < least:
+        who = "rule.family_wise" if run.rule.family_wise else "rule cascade"
+        what = "image and sigma" if isinstance(run.rule, Cascade) else "image"
         raise ValueError(
-            f"rule.family_wise needs sampling.num_estimate >= {least} to certify "
-            f"anything at failure probability {promised:g} per image; it has "
+            f"{who} needs sampling.num_estimate >= {least} to certify "
+            f"anything at failure probability {promised:g} per {what}; it has "
             f"{run.sampling.num_estimate}. Raise it."
         )

@@ -87,7 +87,7 @@ def _rebuild_one(store: Store, settings: Sequence[str]) -> Reported:
     found = [_certified(store, indexes, run) for run in recipe.runs]
     curves = curves_of(store, recipe.name, found)
     write_results(store, found, curves)
-    write_manifest(store, recipe.name, found, curves, flips=[None] * len(curves))
+    write_manifest(store, recipe.name, found, curves, flips=[None] * len(found))
     return Reported(recipe.name, store.url, curves)
 
 

@@ -24,6 +24,7 @@ from ops.noise import NoiseKind
 from ops.purify.purifier import Purifier
 from ops.vote.local_noise import Local
 from pipelines.about import About
+from pipelines.cascade_recipe import with_stages
 from pipelines.data import Data
 from pipelines.part import Part
 from pipelines.recipe_file import Raw, for_sigma, read_recipe, recipe_name
@@ -183,10 +184,8 @@ def build_recipe(raw: Raw, name: str) -> Recipe:
     """
     require_kind(raw, name, "run")
     sigmas = sigmas_of(raw, name)
-    runs = tuple(
-        validated(Run, {**for_sigma(raw, sigma), "sigma": sigma}, name)
-        for sigma in sigmas
-    )
+    raws = [{**for_sigma(raw, sigma), "sigma": sigma} for sigma in sigmas]
+    runs = tuple(validated(Run, one, name) for one in with_stages(raws, name))
     return Recipe(name=name, runs=runs, raw=raw)
 
 

@@ -88,8 +88,9 @@ def _as_last(run: Run, facts: Mapping) -> Run:
 def _with_claim(run: Run, claim: Mapping) -> Run:
     numbers = ("num_select", "num_estimate", "failure_probability")
     told = {name: claim[name] for name in numbers if name in claim}
-    if "family_wise_failure_probability" in claim:
-        told["failure_probability"] = claim["family_wise_failure_probability"]
+    for name in ("cascade_failure_probability", "family_wise_failure_probability"):
+        if name in claim:  # the last holds what the recipe says
+            told["failure_probability"] = claim[name]
     sampling = {**run.sampling.model_dump(), **told}
     more = {"rule": _RULE.validate_python(claim["rule"])} if "rule" in claim else {}
     sampled = type(run.sampling).model_validate(sampling)

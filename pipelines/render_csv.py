@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from pipelines.curve import Curve, radius_name, table_radii
+from pipelines.curve import Curve, radius_name, single, table_radii
 from pipelines.row_facts import FACTS
 from pipelines.table_rows import Row, table_rows
 
@@ -37,12 +37,9 @@ def csv_table(curves: Sequence[Curve]) -> str:
 
 
 def _csv_line(row: Row, curves: Sequence[Curve]) -> list[object]:
-    own = [
-        curve
-        for curve in curves
-        if curve.run == row.run and row.sigma in (None, curve.sigma)
-    ]
-    line: list[object] = [row.run, "envelope" if row.sigma is None else row.sigma]
+    of_run = [curve for curve in curves if curve.run == row.run]
+    own = [curve for curve in of_run if curve.name == row.name] or single(of_run)
+    line: list[object] = [row.run, row.name if row.sigma is None else row.sigma]
     for name in _SETTINGS:
         values = {getattr(curve, name) for curve in own}
         line.append(values.pop() if len(values) == 1 else None)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ops.score.certified_accuracy import envelope, num_certified
 from pipelines.cohen_log import rounded_down
-from pipelines.curve import Curve, by_run
+from pipelines.curve import CASCADE, Curve, by_run, single
 
 Colour = tuple[float, ...] | str
 
@@ -47,16 +47,20 @@ def _draw_all(axes: Axes, curves: Sequence[Curve]) -> None:
     for place, (run, own) in enumerate(runs.items()):
         prefix = f"{run}, " if several else ""
         colour = colours[place] if several else "black"
-        _draw_envelope(axes, own, colour=colour, label=f"{prefix}envelope")
+        _draw_envelope(axes, single(own), colour=colour, label=f"{prefix}envelope")
         for index, curve in enumerate(own):
             _draw_curve(
                 axes,
                 curve,
                 colour=colours[place if several else index],
                 dash=_DASHES[index % len(_DASHES)] if several else "-",
-                label=f"{prefix}sigma {curve.sigma:g}",
+                label=f"{prefix}{_named(curve)}",
             )
     _label(axes, curves)
+
+
+def _named(curve: Curve) -> str:
+    return CASCADE if curve.sigma is None else f"sigma {curve.sigma:g}"
 
 
 def _draw_curve(

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.cautions import cautions
 from pipelines.claims import further_claims
 from pipelines.cohen_log import rounded_down
-from pipelines.curve import Curve, by_run, cautions, radius_name, table_radii
+from pipelines.curve import CASCADE, Curve, by_run, radius_name, table_radii
 from pipelines.row_facts import FACTS
-from pipelines.table_rows import Cell, Row, table_rows
+from pipelines.table_rows import ENVELOPE, Cell, Row, table_rows
 
 Lines = list[list[str]]
 
@@ -53,7 +54,7 @@ def settings_lines(curves: Sequence[Curve]) -> list[str]:
     """
     named: dict[str, list[str]] = {}
     for curve in curves:
-        who = f"{curve.run} at sigma {curve.sigma:g}"
+        who = f"{curve.run} {curve.place}"
         named.setdefault(_settings(curve), []).append(who)
     if len(named) == 1:
         return [*named, *cautions(curves)]
@@ -141,7 +142,7 @@ def terminal_table(curves: Sequence[Curve]) -> Table:
     (runs, sigmas, *lines) = zip(_header(curves), *rows, strict=True)
     table.add_column("l2 radius", justify="right")
     for run, sigma in zip(runs[1:], sigmas[1:], strict=True):
-        name = sigma if sigma == "envelope" else f"sigma {sigma}"
+        name = sigma if sigma in (ENVELOPE, CASCADE) else f"sigma {sigma}"
         title = f"{run}\n{name}" if several else name
         table.add_column(Text(title), justify="right", overflow="fold")
     for line in lines if several else lines[len(_FACTS) :]:
@@ -178,7 +179,7 @@ def _line(row: Row, write: Callable[[Cell | None], str]) -> list[str]:
     average = row.average_certified_radius
     return [
         row.run,
-        "envelope" if row.sigma is None else f"{row.sigma:g}",
+        row.name,
         *row.facts.texts(),
         *("" if share is None else f"{100 * share:.1f}" for share in shares),
         "" if average is None else rounded_down(average),
@@ -200,7 +201,7 @@ def _short_cell(cell: Cell | None) -> str:
 
 
 def _best_cells(rows: Sequence[Row]) -> list[Cell]:
-    envelopes = [row for row in rows if row.sigma is None]
+    envelopes = [row for row in rows if row.name == ENVELOPE]
     if len(envelopes) == 1:
         return []
     best = []

@@ -74,17 +74,17 @@ def _checked(curves: Sequence[Curve]) -> list[Curve]:
             f"A report needs curves of one data set; {len(curves)} curves have "
             f"{datasets}. Report each data set by itself."
         )
-    for curve, times in Counter((one.run, one.sigma) for one in ordered).items():
+    for curve, times in Counter((one.run, one.place) for one in ordered).items():
         if times > 1:
             raise ValueError(
-                f"A report needs each run and sigma once; {curve[0]} at sigma "
-                f"{curve[1]:g} comes {times} times. Give the runs different names."
+                f"A report needs each run and sigma once; {' '.join(curve)} "
+                f"comes {times} times. Give the runs different names."
             )
     for curve in ordered:
         if curve.num_images == 0:
             raise ValueError(
-                f"A report needs certified images; {curve.run} at sigma "
-                f"{curve.sigma:g} has none. Certify at least one image first."
+                f"A report needs certified images; {curve.run} {curve.place} has none. "
+                f"Certify at least one image first."
             )
     return ordered
 
@@ -96,7 +96,7 @@ def _logs(curves: Sequence[Curve]) -> dict[str, str]:
     logs = {}
     for curve in curves:
         run = f"{quote(curve.run, safe='')}_" if several else ""
-        logs[f"certify_{run}{curve.sigma:g}.tsv"] = cohen_log(curve)
+        logs[f"certify_{run}{curve.name}.tsv"] = cohen_log(curve)
     return logs
 
 
@@ -116,9 +116,10 @@ def _page(curves: Sequence[Curve], svg: str) -> str:
     )
 
 
-def _reasons(curves: Sequence[Curve]) -> list[tuple[str, float, str, int]]:
+def _reasons(curves: Sequence[Curve]) -> list[tuple[str, float | str, str, int]]:
     reasons = []
     for curve in curves:
         counts = Counter(filter(None, curve.column("reason")[curve.radius == 0]))
-        reasons += [(curve.run, curve.sigma, *item) for item in sorted(counts.items())]
+        where = curve.sigma or curve.name
+        reasons += [(curve.run, where, *item) for item in sorted(counts.items())]
     return reasons

@@ -16,11 +16,13 @@ from infra.sources.entry import Entry
 from infra.subsets import subset_digest
 from infra.tables import from_bytes, to_bytes
 from pipelines.canonical import digest
+from pipelines.cascade import write_cascade
+from pipelines.cascade_curve import cascade_curves
 from pipelines.certificates import CERTIFICATES, UNITS
 from pipelines.certify_stage import Certified
 from pipelines.claims import claims_by_sigma, claims_with
 from pipelines.conditions import stored_conditions
-from pipelines.curve import Curve
+from pipelines.curve import Curve, single
 from pipelines.identity import vote_identity
 from pipelines.imported import manifest_of
 from pipelines.reading import Reading
@@ -32,7 +34,7 @@ CERTIFICATES_FILE = "certificates.parquet"
 
 
 def curves_of(store: Store, name: str, found: Sequence[Certified]) -> list[Curve]:
-    """Return every sigma of a run as the report draws it.
+    """Return every sigma of a run as the report draws it, then its cascade if any.
 
     Args:
         store: of OUT, whose manifest lists what was claimed of the votes before.
@@ -40,7 +42,8 @@ def curves_of(store: Store, name: str, found: Sequence[Certified]) -> list[Curve
         found: the certificates, one sigma each.
     """
     earlier = claims_by_sigma(_claimed_before(store))
-    return [_curve(name, one, earlier.get(one.run.sigma)) for one in found]
+    curves = [_curve(name, one, earlier.get(one.run.sigma)) for one in found]
+    return [*curves, *cascade_curves(curves, found)]
 
 
 def _claimed_before(store: Store) -> Mapping:
@@ -86,6 +89,7 @@ def _curve(name: str, found: Certified, before: Mapping | None) -> Curve:
         remark=f"Subset {subset}.",
         claims=claims_with(analysis, digest(vote_identity(run)), before),
         facts=facts_of(run),
+        radii_shown=run.about.radii,
     )
 
 
@@ -103,6 +107,7 @@ def write_results(
     for one in found:
         store_table(store, one.reading)
     store.write(CERTIFICATES_FILE, certificates_file(found))
+    write_cascade(store, found)
     for name, content in render(curves).items():
         store.write(f"report/{name}", content)
 
@@ -156,14 +161,15 @@ def write_manifest(
         store: of OUT.
         name: of the recipe.
         found: certificates and what they rest on, one sigma each.
-        curves: of these, in the same order, with all claims.
+        curves: of these, in the same order, with all claims; a cascade has no claim
+            that is not among them.
         flips: one per sigma: share of votes that flip between conditions that were
             mixed just now, ``None`` where none were.
     """
     earlier = manifest_of(store)
     before = {facts["sigma"]: facts for facts in earlier.get("runs", [])}
     runs = []
-    for one, curve, share in zip(found, curves, flips, strict=True):
+    for one, curve, share in zip(found, single(curves), flips, strict=True):
         old = before.get(one.run.sigma, {})
         kept = old.get("share_of_votes_that_flip") if share is None else share
         more = {"share_of_votes_that_flip": kept, "claims": curve.claims}

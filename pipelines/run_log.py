@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infra.subsets import subset_digest
 from infra.tracking import Metric, Tracker, open_tracker
 from pipelines.canonical import digest
-from pipelines.curve import Curve, metrics
+from pipelines.curve import Curve, metrics, single
 from pipelines.identity import vote_identity
 from pipelines.prepare import Job
 from pipelines.recipe import Run
@@ -30,11 +30,17 @@ class RunLog:
         """Log every sigma and the report's files, and end the parent run.
 
         Args:
-            curves: one per sigma.
+            curves: one per sigma, and one of a cascade if there is one.
             spent: on voting just now, one per sigma.
         """
-        for run, curve, one in zip(self.job.recipe.runs, curves, spent, strict=True):
+        runs = self.job.recipe.runs
+        for run, curve, one in zip(runs, single(curves), spent, strict=True):
             self._log_sigma(run, curve, one)
+        for curve in curves:
+            if curve.sigma is None:
+                values = metrics(curve)
+                found = [Metric(f"{curve.name}/{k}", v) for k, v in values.items()]
+                self.tracker.log_metrics(self.parent, found)
         for name, content in render(curves).items():
             self.tracker.log_bytes(self.parent, f"report/{name}", content)
         self.tracker.finish(self.parent, succeeded=True)

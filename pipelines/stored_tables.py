@@ -70,7 +70,8 @@ def _difference(stored: Mapping[str, Any], reading: Reading) -> str:
     crossed by chance within its level at all looks together, whenever one stops.
     """
     if reading.table is None:
-        return "the rule is now fixed, whose one look may not follow others"
+        kind = reading.run.rule.kind
+        return f"the rule is now {kind}, whose one look may not follow others"
     now = reading.table_facts
     same = ["failure_probability", "block", "anytime"]
     same += [] if stored["anytime"] else ["looks"]

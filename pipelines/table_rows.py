@@ -11,8 +11,11 @@ from ops.score.certified_accuracy import (
     envelope,
     num_certified,
 )
-from pipelines.curve import Curve, by_run, comparable_acr, table_radii
+from pipelines.cautions import comparable_acr
+from pipelines.curve import Curve, by_run, single, table_radii
 from pipelines.row_facts import RowFacts, shared_facts
+
+ENVELOPE = "envelope"
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a sigma of a run, or the best of all its sigmas."""
+    """One line of the table: a sigma of a run, a cascade, or the best of all sigmas."""
 
     run: str
     sigma: float | None
-    """``None`` for the envelope, which joins several classifiers."""
+    """``None`` for the envelope, which joins several classifiers, and a cascade."""
+
+    name: str
+    """The sigma as text, ``envelope`` or ``cascade``."""
 
     num_images: int | None
     """``None`` for an envelope over unequal subsets."""
@@ -51,7 +57,9 @@ class Row:
 
 
 def table_rows(curves: Sequence[Curve]) -> list[Row]:
-    """Score curves for a table: a row per sigma, then the envelope of each run.
+    """Score curves for a table: of each run a row per sigma, then their envelope.
+
+    A cascade has a row below: it is one classifier, and no part of the envelope.
 
     Args:
         curves: one or more, of one data set.
@@ -63,8 +71,10 @@ def table_rows(curves: Sequence[Curve]) -> list[Row]:
     rows = []
     comparable = comparable_acr(curves)
     for own in by_run(curves).values():
-        rows += [_row_of(curve, radii, comparable=comparable) for curve in own]
-        rows.append(_envelope_row(own, radii))
+        scored = [_row_of(curve, radii, comparable=comparable) for curve in own]
+        sigmas = single(own)
+        envelope_row = _envelope_row(sigmas, radii)
+        rows += [*scored[: len(sigmas)], envelope_row, *scored[len(sigmas) :]]
     return rows
 
 
@@ -73,6 +83,7 @@ def _row_of(curve: Curve, radii: np.ndarray, *, comparable: bool) -> Row:
     return Row(
         run=curve.run,
         sigma=curve.sigma,
+        name=curve.name,
         num_images=curve.num_images,
         clean_accuracy=curve.accuracy_of("clean_class"),
         smoothed_accuracy=curve.accuracy_of("smoothed_class"),
@@ -106,6 +117,7 @@ def _envelope_row(curves: Sequence[Curve], radii: np.ndarray) -> Row:
     return Row(
         run=curves[0].run,
         sigma=None,
+        name=ENVELOPE,
         num_images=sizes.pop() if len(sizes) == 1 else None,
         clean_accuracy=None,
         smoothed_accuracy=None,

@@ -18,6 +18,7 @@ from pipelines.identity import vote_identity
 from pipelines.recount import Recount
 from pipelines.render_csv import csv_table
 from pipelines.results import certificates_file, curves_of, run_facts
+from pipelines.verify_cascade import look_at_cascade
 
 CERTIFICATES, MANIFEST, TABLE = (
     "certificates.parquet",
@@ -50,7 +51,7 @@ def look_at_results(recount: Recount) -> list[Check]:
         _manifest,
         _report,
     ]
-    return [look(recount) for look in looks]
+    return [*(look(recount) for look in looks), *look_at_cascade(recount)]
 
 
 def _recipe(recount: Recount) -> Check:

@@ -12,6 +12,7 @@ SAID = (
     "about.architecture=a small CNN",
     "about.extra_data=false",
     "about.off_the_shelf=true",
+    "about.radii=[0, 0.05, 0.15]",
 )
 
 
@@ -48,3 +49,17 @@ def test_an_unknown_word_is_refused_with_those_that_are_known(
 ) -> None:
     with pytest.raises(ValueError, match=r"about\.extra.*Did you mean 'extra_data'"):
         run_of("about.extra=true")
+
+
+@pytest.mark.parametrize("radii", ["[0.5, 0.25]", "[0, 0.25, 0.25]"])
+def test_radii_that_do_not_rise_are_refused(
+    run_of: Callable[..., Run], radii: str
+) -> None:
+    with pytest.raises(ValueError, match=r"about\.radii: A table needs a column for"):
+        run_of(f"about.radii={radii}")
+
+
+@pytest.mark.parametrize("radius", ["-0.1", ".inf", ".nan"])
+def test_what_is_no_radius_is_refused(run_of: Callable[..., Run], radius: str) -> None:
+    with pytest.raises(ValueError, match=r"about\.radii"):
+        run_of(f"about.radii=[{radius}]")

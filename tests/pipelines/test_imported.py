@@ -11,8 +11,9 @@ import pytest
 from infra.sources.digits import Digits
 from ops.certify.clopper_pearson import certified_quantile
 from ops.score.certified_accuracy import num_certified
+from pipelines.cautions import cautions
 from pipelines.cohen_log import cohen_log
-from pipelines.curve import Curve, cautions, table_radii
+from pipelines.curve import Curve, table_radii
 from pipelines.import_log import import_log
 from pipelines.rebuild import rebuild
 from pipelines.recipe import Recipe

@@ -91,6 +91,16 @@ def test_a_row_may_be_called_otherwise_afterwards_without_a_further_claim(
     assert (out / "certificates.parquet").read_bytes() == before
 
 
+def test_a_recipe_chooses_the_radii_of_its_table(out_of: MakeOut) -> None:
+    out = out_of("radii", "about.radii=[0, 0.05, 0.15]")
+
+    rebuild([str(out)], [], None)
+
+    (row,) = rows_of(out)
+    columns = [name for name in row if name.endswith("_percent")]
+    assert columns == [f"certified_r_{r}_percent" for r in ("0.00", "0.05", "0.15")]
+
+
 def test_votes_alone_know_what_their_recipe_said(out_of: MakeOut) -> None:
     said = "about={extra_data: {per_sigma: {0.25: true, 0.5: false}}, method: Mine}"
     out = out_of("votes", "sigma=[0.25, 0.5]", said)

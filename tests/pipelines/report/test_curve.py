@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from pipelines.curve import Curve, metrics, radius_grid
+from pipelines.curve import Curve, metrics, radius_grid, table_radii
 
 MakeCurve = Callable[..., Curve]
 
@@ -40,3 +40,35 @@ def test_grid_ends_one_step_beyond_reach() -> None:
     assert radius_grid("digits", 0.8) == (0.0, 0.25, 0.5, 0.75, 1.0)
     assert radius_grid("digits", 0.75) == (0.0, 0.25, 0.5, 0.75, 1.0)
     assert radius_grid("imagenet", 1.2) == (0.0, 0.5, 1.0, 1.5)
+
+
+def test_a_recipe_that_names_radii_has_a_column_for_each_and_no_other(
+    a_curve: Callable[..., Curve],
+) -> None:
+    curve = a_curve(dataset="imagenet64", radii_shown=(0.0, 0.05, 0.15))
+
+    assert table_radii([curve]) == (0.0, 0.05, 0.15)
+    assert [name for name in metrics(curve) if name.startswith("certified")] == [
+        "certified_accuracy/r_0.00",
+        "certified_accuracy/r_0.05",
+        "certified_accuracy/r_0.15",
+    ]
+
+
+def test_runs_beside_each_other_share_the_columns_of_all(
+    a_curve: Callable[..., Curve],
+) -> None:
+    telling = a_curve(run="a", radii_shown=(0.05, 0.25))
+    silent = a_curve(run="b")
+    by_table = a_curve(run="c", radii=(0.1,), radii_shown=(0.05,))
+
+    assert table_radii([telling, silent]) == (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
+    assert table_radii([telling, by_table]) == (0.05, 0.1, 0.25)
+
+
+def test_a_cascade_shows_the_radii_of_its_stages(
+    a_curve: Callable[..., Curve],
+) -> None:
+    stage = a_curve(radii_shown=(0.05,))
+
+    assert table_radii([a_curve(sigma=None, stages=(stage,))]) == (0.05,)

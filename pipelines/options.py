@@ -38,6 +38,17 @@ Confirm = Annotated[
 PilotImages = Annotated[
     int, typer.Option("--pilot", metavar="N", help="Images of a new pilot.")
 ]
+ShownImages = Annotated[
+    int, typer.Option("--images", metavar="N", help="Images to look at.")
+]
+BesideRecipes = Annotated[
+    list[str] | None,
+    typer.Option("--beside", metavar="RECIPE", help="To compare with; repeatable."),
+]
+LpipsFile = Annotated[
+    str | None,
+    typer.Option("--lpips", metavar="FILE", help="VGG16 that measures distances."),
+]
 Verbose = Annotated[
     int, typer.Option("-v", count=True, help="More log; -vv even more.")
 ]

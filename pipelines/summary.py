@@ -18,13 +18,18 @@ from infra.object_store import Store
 from infra.tracking_address import resolve_uri
 from pipelines.curve import Curve
 from pipelines.render_costs import cost_lines
+from pipelines.render_purifiers import purifier_table
+from pipelines.render_theory import LEGEND as THEORY_LEGEND
+from pipelines.render_theory import theory_lines
 from pipelines.report import summary_table
 
 if TYPE_CHECKING:  # for their types alone; both import what reports do without
     from pipelines.check import Check
     from pipelines.compact import Compacted
     from pipelines.ingest import Ingested
+    from pipelines.inspect_purifier import Inspected
     from pipelines.plan import Cost
+    from pipelines.theory import Theory
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,7 @@ REPORT_PLACES = {
     "curve": "report/curve.png",
     "page": "report/index.html",
 }
+THEORY_PLACES = {"table": "theory.md", "numbers": "theory.csv", "curve": "theory.png"}
 
 
 def print_summary(
@@ -125,6 +131,38 @@ def print_costs(costs: "Sequence[Cost]") -> None:
     for line in lines:
         table.add_row(*map(escape, line))
     Console().print(table)
+
+
+def print_purifiers(inspected: "Inspected") -> None:
+    """Print what purifiers do, and where that is written.
+
+    Args:
+        inspected: with its files in OUT.
+    """
+    console = Console()
+    console.print(purifier_table(inspected.lines))
+    for name in inspected.files:
+        console.print(f"{inspected.store.url}/{name}", soft_wrap=True, highlight=False)
+
+
+def print_theory(theory: "Theory") -> None:
+    """Print what theorems say of purifiers, a column for each recipe and sigma.
+
+    Args:
+        theory: what was measured, and where it was written.
+    """
+    console = Console()
+    (heading, *lines) = zip(*theory_lines(theory.rows), strict=True)
+    table = Table(*map(escape, heading))
+    table.columns[0].no_wrap = True
+    for line in lines:
+        table.add_row(*map(escape, line))
+    console.print(table)
+    print_lines([*theory.remarks, THEORY_LEGEND])
+    for what, name in THEORY_PLACES.items():
+        console.print(
+            f"{what:<13} {theory.store.url}/{name}", soft_wrap=True, highlight=False
+        )
 
 
 def print_ingested(ingested: "Ingested") -> None:

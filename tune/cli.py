@@ -1,8 +1,9 @@
-"""``diffsmooth`` with the verb that searches, beside those of ``pipelines.cli``."""
+"""``diffsmooth`` with the verb that searches, beside those of ``pipelines``."""
 
 import typer
 
-from pipelines.cli import app, main
+from pipelines.cli import main
+from pipelines.cli_looks import app
 from pipelines.options import Confirm, Out, RecipeName, Settings, Verbose
 from pipelines.told import refusals_told
 

@@ -6,12 +6,21 @@ import pytest
 
 from pipelines.recipe_file import packaged_recipes
 
-OF_RECIPES = {"certify", "predict", "train", "doctor", "plan", "tune"}
+OF_RECIPES = {
+    "certify",
+    "predict",
+    "train",
+    "doctor",
+    "plan",
+    "theory",
+    "tune",
+    "inspect-purifier",
+}
 VERBS = OF_RECIPES | {
     *("report", "inspect", "convert", "ingest", "import"),
     *("status", "compact", "verify"),
 }
-COMMAND = re.compile(r"\bdiffsmooth (\w+)(?: +([\w./-]+))?")
+COMMAND = re.compile(r"\bdiffsmooth ([\w-]+)(?: +([\w./-]+))?")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 

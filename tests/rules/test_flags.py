@@ -13,6 +13,7 @@ FLAGS = {
     "report": ["--out", "--set", "-v"],
     "doctor": ["--out", "--set", "-v"],
     "inspect": ["-v"],
+    "inspect-purifier": ["--beside", "--images", "--lpips", "--out", "--set", "-v"],
     "convert": ["--out", "--set", "-v"],
     "ingest": ["--layout", "--out", "--set", "-v"],
     "import": ["--out", "--set", "-v"],
@@ -20,6 +21,10 @@ FLAGS = {
     "status": ["-v"],
     "compact": ["-v"],
     "verify": ["--recompute", "-v"],
+    "theory": [
+        *("--beside", "--copies", "--eta", "--images"),
+        *("--out", "--runs", "--set", "-v"),
+    ],
     "tune": ["--confirm", "--out", "--set", "-v"],
 }
 

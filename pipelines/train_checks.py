@@ -9,6 +9,8 @@ import torch
 from infra.sources.entry import some
 from ops.augment.nothing import Nothing
 from ops.columns import Worker
+from ops.losses.calibration import CalibrationObjective
+from ops.losses.dncnn_clf import DenoiseClf
 from ops.losses.learner import Learner
 from ops.losses.minibatch import Minibatch
 from pipelines.train_images import ImageList
@@ -39,7 +41,7 @@ def refuse_images(recipe: TrainRecipe, listed: ImageList) -> None:
             f"more images."
         )
     reads = recipe.network
-    if recipe.objective.kind == "denoise_clf":
+    if isinstance(recipe.objective, DenoiseClf | CalibrationObjective):
         reads = recipe.objective.classifier
     num_classes: int | None = getattr(reads, "num_classes", None)
     if num_classes is not None:
@@ -91,7 +93,7 @@ def try_out(recipe: TrainRecipe, listed: ImageList) -> None:
     label = torch.zeros(len(image), dtype=torch.int64)
     batch = Minibatch(image, label, recipe.seed, step=0)
     with _shapes_told(image, "data.preprocess"):
-        loss(Learner(predict, network, predict), batch)
+        loss(Learner(predict, network, predict, target=predict), batch)
     if recipe.extra is not None and recipe.extra.teacher is not None:
         teach = recipe.extra.teacher.open(worker)
         with _shapes_told(image, "extra.teacher"):

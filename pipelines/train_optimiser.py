@@ -52,6 +52,22 @@ class Adam(Part):
         return torch.optim.Adam(weights, weight_decay=weight_decay)
 
 
+class RAdam(Part):
+    """Adam that goes by momentum alone until it knows how gradients vary.
+
+    Source:
+        Liu et al. 2020, arXiv:1908.03265, algorithm 2.
+    """
+
+    kind: Literal["radam"] = "radam"
+
+    def open(
+        self, weights: Iterable[torch.nn.Parameter], weight_decay: float
+    ) -> torch.optim.Optimizer:
+        """Return the algorithm on some weights."""
+        return torch.optim.RAdam(weights, weight_decay=weight_decay)
+
+
 class Sgd(Part):
     """Stochastic gradient descent with momentum."""
 
@@ -137,7 +153,9 @@ class Optimiser(Part):
     learning_rate: PositiveFloat
     """Largest step size."""
 
-    algorithm: Annotated[AdamW | Adam | Sgd, Field(discriminator="kind")] = AdamW()
+    algorithm: Annotated[AdamW | Adam | RAdam | Sgd, Field(discriminator="kind")] = (
+        AdamW()
+    )
     """What a gradient does to the weights."""
 
     schedule: Annotated[Cosine | Step | Constant, Field(discriminator="kind")] = (

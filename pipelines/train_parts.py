@@ -50,6 +50,10 @@ class Start(Part):
     """What names of tensors begin with that stay random, as of a head with other
     classes."""
 
+    average_classes: bool = False
+    """Whether the weights are of a class-conditional U-Net, the mean of whose classes
+    stands for each: a training's U-Net is told no class."""
+
 
 class Probe(Part):
     """What is measured after some passes over the data, on other images."""

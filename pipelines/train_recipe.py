@@ -83,8 +83,9 @@ class TrainRecipe(Part):
                 f"A training needs a network that fits its objective; network has kind "
                 f"{self.network.kind}, which is a {self.network.trains}, and objective "
                 f"{self.objective.kind} trains a {self.objective.trains}. Train a unet "
-                f"for ddpm or edm, a dncnn for denoise_mse, denoise_stab or "
-                f"denoise_clf, and a classifier for the others."
+                f"for ddpm, edm, calibration or a consistency model, a dncnn for "
+                f"denoise_mse, denoise_stab or denoise_clf, and a classifier for the "
+                f"others."
             )
         return self
 

@@ -61,6 +61,8 @@ def refuse_steps_that_never_come(recipe: "TrainRecipe") -> None:
     counts = {
         f"objective.{name}": getattr(recipe.objective, name, 0) for name in _COUNTED
     }
+    growth = getattr(recipe.objective, "growth", None)
+    counts["objective.growth.steps_to_last"] = getattr(growth, "steps_to_last", 0)
     counts["optimiser.schedule.at"] = max(getattr(recipe.optimiser.schedule, "at", [0]))
     for name, count in counts.items():
         if count >= steps:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ops.initialise import initialise
+from ops.purify.averaged_class import without_classes
 from ops.weights import Weights, fit_weights
 from pipelines.train_recipe import TrainRecipe
 
@@ -85,7 +86,9 @@ def open_training(
     """
     network = initialise(recipe.network.network(), recipe.seed)
     if start is not None and recipe.start is not None:
-        begin_with(network, start, recipe.start.skip)
+        averaged = recipe.start.average_classes
+        begin = without_classes(start) if averaged else start
+        begin_with(network, begin, recipe.start.skip)
     network = network.to(device)
     average = copy.deepcopy(network).requires_grad_(False)
     target = None

@@ -71,11 +71,23 @@ class CifarResnet(BaseModel, frozen=True, extra="forbid"):
             ValueError: the weights do not fit, or their file names another network or
                 input layer.
         """
+        return open_logits(*self.filled(worker), worker)
+
+    def filled(self, worker: Worker) -> tuple[nn.Module, Callable[[Images], Images]]:
+        """Return the network with its weights, and what comes before it.
+
+        Args:
+            worker: what reads the weights, and where the images are.
+
+        Raises:
+            ValueError: the weights do not fit, or their file names another network or
+                input layer.
+        """
         weights = read_weights(self.weights, worker)
         require_arch(weights, self.model_dump(include={"kind", "depth", "shortcut"}))
         self.input.require_said_by(weights.config, weights.source)
         network = fill(self.network(), self.weights, weights)
-        return open_logits(network, self.input.open(worker.device), worker)
+        return network, self.input.open(worker.device)
 
     def network(self) -> nn.Module:
         """Return the network behind the input layer, its weights not set."""

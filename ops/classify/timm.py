@@ -85,6 +85,18 @@ class Timm(BaseModel, frozen=True, extra="forbid"):
             ValueError: timm does not know the name, the weights do not fit, or their
                 file names another network or input layer.
         """
+        return open_logits(*self.filled(worker), worker)
+
+    def filled(self, worker: Worker) -> tuple[nn.Module, Callable[[Images], Resized]]:
+        """Return the network with its weights, and what comes before it.
+
+        Args:
+            worker: what reads the weights, and where the images are.
+
+        Raises:
+            ValueError: timm does not know the name, the weights do not fit, or their
+                file names another network or input layer.
+        """
         import timm  # takes seconds, so only a worker that needs it pays
 
         weights = read_weights(self.weights, worker)
@@ -96,10 +108,8 @@ class Timm(BaseModel, frozen=True, extra="forbid"):
         data.input.require_said_by(weights.config, weights.source)
         fill(network, self.weights, _without_computed(weights, network))
         shift = data.input.open(worker.device)
-        return open_logits(
-            network,
-            lambda image: shift(resize(image, data.size, data.interpolation)),
-            worker,
+        return network, lambda image: shift(
+            resize(image, data.size, data.interpolation)
         )
 
     def network(self) -> nn.Module:

@@ -10,20 +10,16 @@ from ops.losses.one_sigma import Loss
 
 
 class DiffusionObjective(BaseModel, ABC, frozen=True, extra="forbid"):
-    """An objective whose network is published as a folder of diffusers."""
+    """An objective whose network is published as a folder of diffusers.
+
+    One that looks at a slow copy of the network has a field ``target_decay``: the share
+    of itself that the copy keeps at each step. The loss meets it as ``Learner.target``.
+    """
 
     trains: ClassVar[str] = "diffusion"
 
     kind: str
     """Which objective."""
-
-    @property
-    def target_decay(self) -> float | None:
-        """Share of itself that a slow copy of the network keeps at each step.
-
-        The loss meets that copy as ``Learner.target``; ``None`` where it asks for none.
-        """
-        return None
 
     @abstractmethod
     def said(self) -> dict[str, Any]:

@@ -10,7 +10,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ops.losses.calibration import CalibrationObjective
 from ops.losses.consistency import ConsistencyObjective
+from ops.losses.consistency_distillation import ConsistencyDistillation
+from ops.losses.consistency_finetuning import ConsistencyFinetuning
+from ops.losses.consistency_training import ConsistencyTraining
 from ops.losses.ddpm import DdpmObjective
 from ops.losses.denoised import DenoisedObjective
 from ops.losses.dncnn_clf import DenoiseClf
@@ -31,6 +35,10 @@ Objective = Annotated[
     | DenoisedObjective
     | DdpmObjective
     | EdmObjective
+    | ConsistencyDistillation
+    | ConsistencyTraining
+    | ConsistencyFinetuning
+    | CalibrationObjective
     | DenoiseMse
     | DenoiseStab
     | DenoiseClf,

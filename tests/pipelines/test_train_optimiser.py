@@ -59,6 +59,21 @@ def test_momentum_moves_weights_by_its_closed_form() -> None:
     assert weight.item() == pytest.approx(-4.25)
 
 
+@pytest.mark.parametrize(("kind", "length"), [("adam", 0.01), ("radam", 0.03)])
+def test_radams_first_steps_are_as_long_as_the_gradient(
+    kind: str, length: float
+) -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    algorithm = optimiser(algorithm={"kind": kind}).algorithm.open([weight], 0.0)
+    for group in algorithm.param_groups:
+        group["lr"] = 0.01
+
+    weight.grad = torch.full((1,), 3.0)
+    algorithm.step()
+
+    assert weight.item() == pytest.approx(-length, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
 def test_decay_is_part_of_adams_gradient_and_apart_from_adamws(kind: str) -> None:
     weight = nn.Parameter(torch.ones(1))

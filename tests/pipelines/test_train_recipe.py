@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.train_recipe import TrainRecipe, load_train_recipe
 
+UNET = {"kind": "unet", "settings": {}}
 OPTIMISER = {"steps": 100, "batch": 64, "learning_rate": 0.001}
 
 
@@ -47,6 +48,22 @@ def raw(**changes: Any) -> dict[str, Any]:
                 }
             },
             "extra.teacher needs the 10 classes of the network; it has 3",
+        ),
+        (
+            {
+                "network": UNET,
+                "objective": {
+                    "kind": "consistency_training",
+                    "metric": {"kind": "l2"},
+                    "growth": {
+                        "kind": "doubling",
+                        "first_levels": 3,
+                        "last_levels": 18,
+                        "steps_to_last": 100,
+                    },
+                },
+            },
+            "objective.growth.steps_to_last below its 100 steps; it is 100",
         ),
         (
             {"optimiser": {**OPTIMISER, "schedule": {"kind": "step", "at": [9, 100]}}},

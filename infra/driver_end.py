@@ -42,7 +42,10 @@ def end_on_sigterm() -> None:
 
 
 def _stop(*_: object) -> None:
-    # Some senders send it twice; the second must not cut short what the first began.
+    # Some senders send it twice; the second must not cut short what the first began,
+    # also where it came before this process got to the next line.
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+        return
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Who sends it to all processes of a job ends the cluster before its driver, which
     # then waits for an answer in vain.

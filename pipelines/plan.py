@@ -10,6 +10,7 @@ from infra import cluster
 from infra.object_store import Store, open_store
 from infra.sources.entry import Entry
 from infra.subsets import select
+from ops.certify.cascade import Cascade
 from ops.certify.clopper_pearson import largest_radius
 from ops.certify.sequential import Sequential
 from ops.certify.simulated import simulated
@@ -157,7 +158,9 @@ def _without_pilot(run: Run, where: str) -> ValueError:
 def _cost(run: Run, pilot: Pilot, num_images: int) -> Cost:
     rule = run.rule if isinstance(run.rule, Sequential) else Sequential()
     shared = {"family_wise": run.rule.family_wise}
-    fixed = _reading(run, {"kind": "fixed", **shared}, num_images)
+    cascade = isinstance(run.rule, Cascade)  # which reads what fixed would
+    own = run.rule.model_dump() if cascade else {"kind": "fixed", **shared}
+    fixed = _reading(run, own, num_images)
     sequential = _reading(run, {**rule.model_dump(), **shared}, num_images)
     return Cost(
         run=run,

@@ -15,6 +15,7 @@ import torch
 from infra.object_store import Store
 from infra.subsets import subset_digest
 from infra.tables import from_bytes, to_bytes
+from ops.certify.cascade import Cascade
 from ops.certify.predict import Predict
 from ops.columns import Worker
 from pipelines.canonical import digest
@@ -25,8 +26,8 @@ from pipelines.histograms import histogram, in_prefix
 from pipelines.identity import vote_identity
 from pipelines.image_groups import ImageGroup, image_groups
 from pipelines.ledger_index import LedgerIndex
-from pipelines.prepare import Job, continued_ledger, prepare
-from pipelines.recipe import Run
+from pipelines.prepare import Job, continued_ledger, prepare_recipe
+from pipelines.recipe import Recipe, Run, load_recipe
 from pipelines.vote import vote
 from pipelines.vote_rows import read_votes
 
@@ -69,7 +70,9 @@ def predict(
         ValueError: the run was refused; the message says what to do.
         OSError: a file is not there, or OUT cannot be written.
     """
-    job = prepare(name, settings, out)
+    recipe = load_recipe(name, list(settings))
+    _refuse_cascade(recipe)
+    job = prepare_recipe(recipe, out)
     tables = []
     for run in job.recipe.runs:
         vote(job, run, {_STREAM: run.sampling.predict_blocks})
@@ -84,6 +87,15 @@ def predict(
     job.store.write(_FILE, to_bytes(predictions, facts))
     failed = pc.any(pc.is_valid(predictions["reason"])).as_py()
     return (SET_ASIDE if failed else DONE), predictions, job
+
+
+def _refuse_cascade(recipe: Recipe) -> None:
+    if isinstance(recipe.runs[0].rule, Cascade):
+        raise ValueError(
+            f"predict needs a rule of single sigmas, whose classes it predicts; rule "
+            f"of {recipe.name} is cascade. Set rule.kind to fixed for a prediction at "
+            f"each sigma; for the cascade's class, certify and read cascade.parquet."
+        )
 
 
 def prediction_claims(job: Job) -> list[dict]:

@@ -21,7 +21,7 @@ from pipelines.imported import refuse_imported
 from pipelines.ledger import require_identity
 from pipelines.ledger_index import LedgerIndex
 from pipelines.reading import Reading, reading_of
-from pipelines.recipe import Recipe, Run, load_recipe
+from pipelines.recipe import Recipe, Run
 from pipelines.resolved import resolved_yaml
 from pipelines.seen_images import require_same_images
 from pipelines.stored_tables import require_same_table
@@ -71,30 +71,15 @@ class Job:
         return {entry.key: entry.label for entry in self.entries}
 
 
-def prepare(name: str, settings: Sequence[str], out: str | None) -> Job:
-    """Validate, list, train what is missing, connect, and try one image.
-
-    Args:
-        name: packaged recipe or YAML file.
-        settings: ``field=value`` each.
-        out: where to write; ``None``: ``runs/NAME``.
-
-    Returns:
-        The job, with this process connected to the run's cluster.
-
-    Raises:
-        ValueError: anything that can be known now does not hold.
-        OSError: a file is not there, or OUT cannot be written.
-    """
-    return prepare_recipe(load_recipe(name, list(settings)), out)
-
-
 def prepare_recipe(recipe: Recipe, out: str | None) -> Job:
-    """Do for a recipe that was read what :func:`prepare` does.
+    """Validate, list, train what is missing, connect, and try one image.
 
     Args:
         recipe: as loaded.
         out: where to write; ``None``: ``runs/NAME``.
+
+    Returns:
+        The job, with this process connected to the run's cluster.
 
     Raises:
         ValueError: anything that can be known now does not hold.

@@ -129,6 +129,11 @@ class Run(Part):
         return self
 
     @model_validator(mode="after")
+    def _purifies_its_noise(self) -> Self:
+        self.purifier.calls_at(self.sigma)
+        return self
+
+    @model_validator(mode="after")
     def _warn_of_large_local_noise(self) -> Self:
         if self.local.sigma >= self.sigma:
             _warn_of_local_noise(self.sigma, self.local.sigma)

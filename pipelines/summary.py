@@ -16,6 +16,7 @@ from rich.table import Table
 
 from infra.object_store import Store
 from infra.tracking_address import resolve_uri
+from pipelines.cascade import CASCADE_FILE
 from pipelines.curve import Curve
 from pipelines.render_costs import cost_lines
 from pipelines.render_purifiers import purifier_table
@@ -70,6 +71,8 @@ def print_report(
     """
     console = Console()
     console.print(summary_table(curves))
+    if "certificates" in places and any(curve.sigma is None for curve in curves):
+        places = {**places, "cascade": CASCADE_FILE}
     for what, name in places.items():
         console.print(f"{what:<13} {store.url}/{name}", soft_wrap=True, highlight=False)
 

@@ -65,12 +65,20 @@ def measured(
 def _behind(
     purify: Purify, predict: Callable[..., torch.Tensor], seed: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the scores of a copy's first purified image."""
+    """Return the scores of a copy's first purified image.
+
+    Each copy draws noise of its own, by its place among all that were ever scored.
+    """
+    scored = 0
 
     def scores(noisy: torch.Tensor) -> torch.Tensor:
+        nonlocal scored
+        first, num, shape = scored, len(noisy), tuple(noisy.shape[1:])
+        scored += num
+
         def draw(stream: str) -> torch.Tensor:
             key = noise_key(seed, 0.0, "probe", stream, 0)
-            return gaussian(key, 0, len(noisy), tuple(noisy.shape[1:]), noisy.device)
+            return gaussian(key, first, num, shape, noisy.device)
 
         purified = purify(noisy, draw)
         return predict(purified[:: len(purified) // len(noisy)])

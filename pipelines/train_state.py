@@ -12,6 +12,7 @@ from ops.initialise import initialise
 from ops.purify.averaged_class import without_classes
 from ops.weights import Weights, fit_weights
 from pipelines.train_recipe import TrainRecipe
+from pipelines.train_start import require_same_settings
 
 Row = dict[str, float]
 """One line of a loss curve: numbers by name, ``step`` among them."""
@@ -82,10 +83,12 @@ def open_training(
         start: weights that ``recipe.start`` names.
 
     Raises:
-        ValueError: the weights do not fit the network.
+        ValueError: the weights do not fit the network, or were trained for other
+            settings than the objective's.
     """
     network = initialise(recipe.network.network(), recipe.seed)
     if start is not None and recipe.start is not None:
+        require_same_settings(recipe.objective, start)
         averaged = recipe.start.average_classes
         begin = without_classes(start) if averaged else start
         begin_with(network, begin, recipe.start.skip)

@@ -16,6 +16,12 @@ from pipelines.sample import Sample
 BETTER_DB = 1.0
 """Gain from which another setting of a purifier is taken to be the right one."""
 
+SAMPLING = ("pf_ode", "reverse_chain", "consistency")
+"""Purifiers that return an image a copy may come from, not the mean of all of them."""
+
+_NO_MEAN = "an image that a copy may come from can differ more than a little noise does"
+_LOOK = "Look at its pictures: diffsmooth inspect-purifier RECIPE."
+
 
 def judge_pixels(sample: Sample) -> Check:
     """Return whether pixels look like those of images in [0, 1].
@@ -77,6 +83,8 @@ def _purifier(measured: Measured, run: Run) -> Check:
     found = f"PSNR {before:.1f} dB clipped, {after:.1f} dB purified"
     if after > before:
         return Check(name, "pass", found)
+    if run.purifier.kind in SAMPLING:
+        return Check(name, "warn", f"{found}: {_NO_MEAN}", _LOOK)
     untrained = is_untrained(run.purifier)
     return Check(
         name,

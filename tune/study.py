@@ -176,6 +176,15 @@ class _Whole(Part):
     study: Study
 
 
+def _refuse_cascade(rule: object, name: str) -> None:
+    if isinstance(rule, dict) and rule.get("kind") == "cascade":
+        raise ValueError(
+            f"diffsmooth tune needs a rule of single sigmas, which its trials are; "
+            f"rule.kind of {name} is cascade. Set rule.kind to fixed, then certify the "
+            f"chosen settings as a cascade."
+        )
+
+
 def load_study(raw: Raw, name: str) -> tuple[Study, Raw]:
     """Return the study of a recipe, and the recipe without it.
 
@@ -192,5 +201,6 @@ def load_study(raw: Raw, name: str) -> tuple[Study, Raw]:
             f"budget_matched_digits, or run diffsmooth certify {name}."
         )
     rest = {field: value for field, value in raw.items() if field != "study"}
+    _refuse_cascade(rest.get("rule"), name)
     whole = validated(_Whole, {"study": raw["study"]}, name)
     return whole.study, rest

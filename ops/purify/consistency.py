@@ -74,7 +74,12 @@ class Consistency(Purifying, frozen=True, extra="forbid"):
 
         Args:
             sigma: std of the certified noise in [0, 1] pixels, above 0.
+
+        Raises:
+            ValueError: the model of the recipe does not know this noise.
         """
+        if self.model is not None:
+            self.level_at(self.model, sigma)
         return super().calls_at(sigma) + self.label.further_calls
 
     def open(self, worker: Worker, sigma: float) -> Callable[[Images], Images]:

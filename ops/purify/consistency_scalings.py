@@ -4,10 +4,11 @@ A level is the std of the noise beside an unscaled image in [-1, 1], twice a sig
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Float32
-from pydantic import BaseModel, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, PositiveFloat, model_validator
 
 from ops.purify.karras import input_scale
 from ops.purify.levels import Levels
@@ -37,8 +38,8 @@ class ConsistencySettings(BaseModel, frozen=True, extra="forbid"):
     rho: PositiveFloat = 7.0
     """How much denser low levels of the training grid are; 1 spaces them evenly."""
 
-    num_levels: PositiveInt = 18
-    """Levels of the training grid (N), at least 2."""
+    num_levels: Annotated[int, Field(ge=2)] = 18
+    """Levels of the training grid (N)."""
 
     time_factor: PositiveFloat = 1000.0
     """Factor on a quarter of the level's logarithm, as the network is told it: 1000 in

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from ops.purify.consistency_scalings import ConsistencySettings
-from ops.purify.scheduler_settings import CONSISTENCY_SCHEDULER
+from ops.purify.scheduler_settings import CONSISTENCY_SCHEDULER, misfit
 
 NAMES = {
     "num_train_timesteps": "num_levels",
@@ -66,4 +68,8 @@ def settings_of(scheduler: Mapping[str, Any], source: str) -> ConsistencySetting
     said = {ours: scheduler[theirs] for theirs, ours in NAMES.items()}
     if TIME_FACTOR in scheduler:
         said[TIME_FACTOR] = scheduler[TIME_FACTOR]
-    return ConsistencySettings.model_validate(said)
+    try:
+        return ConsistencySettings.model_validate(said)
+    except ValidationError as error:
+        theirs = {ours: name for name, ours in NAMES.items()}
+        raise misfit(error, source, theirs) from error

@@ -1,10 +1,17 @@
 """Open the denoiser that a file of weights is, whatever it was trained as."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import (
+    BaseModel,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+)
 from torch import nn
 
 from ops.columns import Worker
@@ -21,6 +28,7 @@ from ops.purify.edm_network import (
 from ops.purify.fingerprint import require_fingerprint
 from ops.purify.scheduler_settings import (
     EDM_SCHEDULER,
+    misfit,
     prediction_of,
     schedule_of,
 )
@@ -31,6 +39,23 @@ from ops.purify.unet import (
     require_indexable,
 )
 from ops.weights import Weights, WeightsRef
+
+Positive = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class _EdmScheduler(BaseModel, frozen=True, extra="ignore"):
+    """What a scheduler of diffusers says of a network preconditioned as EDM does it."""
+
+    sigma_data: Positive = USUAL_SIGMA_DATA
+    """Std of clean images' pixels, on the [-1, 1] range."""
+
+    sigma_max: Positive = HIGHEST_LEVEL
+    """Level up to which it was trained; the usual one where none is told or no end."""
+
+    @field_validator("sigma_max", mode="before")
+    @classmethod
+    def _usual_without_end(cls, value: object) -> object:
+        return HIGHEST_LEVEL if value is None or value == math.inf else value
 
 
 class DenoisingNetwork(BaseModel, frozen=True, extra="forbid"):
@@ -108,15 +133,17 @@ def denoiser_of(network: nn.Module, weights: Weights, worker: Worker) -> Denoise
         worker: where to compute.
 
     Raises:
-        ValueError: the scheduler describes no denoiser of known levels.
+        ValueError: the scheduler describes no denoiser of known levels, or has for a
+            setting what is none.
     """
     scheduler = weights.config.get("scheduler", {})
     call = _calling(network, worker)
     if scheduler.get("_class_name") == EDM_SCHEDULER:
+        told = _edm_scheduler(scheduler, weights.source)
         return karras_denoiser(
             call,
-            sigma_data=scheduler.get("sigma_data", USUAL_SIGMA_DATA),
-            highest=scheduler.get("sigma_max", HIGHEST_LEVEL),
+            sigma_data=told.sigma_data,
+            highest=told.sigma_max,
             source=weights.source,
         )
     return vp_denoiser(
@@ -126,6 +153,13 @@ def denoiser_of(network: nn.Module, weights: Weights, worker: Worker) -> Denoise
         rescale=weights.config.get("rescale_timesteps", False),
         source=weights.source,
     )
+
+
+def _edm_scheduler(settings: Mapping[str, Any], source: str) -> _EdmScheduler:
+    try:
+        return _EdmScheduler.model_validate(settings)
+    except ValidationError as error:
+        raise misfit(error, source, theirs={}) from error
 
 
 def _calling(

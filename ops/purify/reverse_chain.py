@@ -91,12 +91,12 @@ class ReverseChain(DenoisingNetwork, RandomPurifier, frozen=True, extra="forbid"
             sigma: std of the certified noise in [0, 1] pixels, above 0.
 
         Raises:
-            ValueError: the schedule has no such noise.
+            ValueError: the recipe's schedule has no such noise, or fewer timesteps
+                below it than steps.
         """
-        if self.steps == "all":
-            assert self.schedule is not None  # refused by the validator
-            timestep = timestep_of(self.schedule, sigma, self.timestep_rule)
-            return self.samples * (timestep + 1)
+        if self.schedule is not None:
+            return self.samples * len(self._kept(self.schedule, sigma))
+        assert self.steps != "all"  # refused by the validator
         return self.samples * (1 if self.steps == 1 else self.steps + 1)
 
     def open_with_noise(self, worker: Worker, sigma: float) -> Purify:
@@ -145,9 +145,11 @@ class ReverseChain(DenoisingNetwork, RandomPurifier, frozen=True, extra="forbid"
 
     def _steps(self, weights: Weights, sigma: float) -> list[ReverseStep]:
         schedule = self.schedule or _schedule_of(weights)
+        return reverse_steps(schedule.alpha_bar(), self._kept(schedule, sigma))
+
+    def _kept(self, schedule: Schedule, sigma: float) -> list[int]:
         timestep = timestep_of(schedule, sigma, self.timestep_rule)
-        kept = kept_timesteps(timestep, self.steps)
-        return reverse_steps(schedule.alpha_bar(), kept)
+        return kept_timesteps(timestep, self.steps)
 
     def _require_learned_variance(self, weights: Weights) -> None:
         settings = self.unet or weights.config.get("unet", {})

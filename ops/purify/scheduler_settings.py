@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from ops.purify.one_shot import Prediction
 from ops.schedules import Schedule
 
@@ -16,6 +18,9 @@ CONSISTENCY_SCHEDULER = "CMStochasticIterativeScheduler"
 
 EDM_SCHEDULER = "EDMEulerScheduler"
 """The scheduler of networks preconditioned as Karras et al. do it."""
+
+THEIRS = {"num_timesteps": "num_train_timesteps"}
+"""Names of diffusers that differ from those of a schedule here."""
 
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": "epsilon",
@@ -36,7 +41,8 @@ def schedule_of(settings: Mapping[str, Any], source: str) -> Schedule:
 
     Raises:
         ValueError: there is none, it is that of a consistency model or of a
-            preconditioned network, or no formula here describes it.
+            preconditioned network, no formula here describes it, or a setting has an
+            impossible value.
     """
     _refuse_consistency(settings, source)
     _refuse_edm(settings, source)
@@ -52,8 +58,29 @@ def schedule_of(settings: Mapping[str, Any], source: str) -> Schedule:
     kind = KINDS[name]
     betas = {} if kind == "cosine" else _betas(settings, source)
     num_timesteps = _setting(settings, "num_train_timesteps", source)
-    return Schedule.model_validate(
-        {"kind": kind, "num_timesteps": num_timesteps, **betas}
+    told = {"kind": kind, "num_timesteps": num_timesteps, **betas}
+    try:
+        return Schedule.model_validate(told)
+    except ValidationError as error:
+        raise misfit(error, source, THEIRS) from error
+
+
+def misfit(
+    error: ValidationError, source: str, theirs: Mapping[str, str]
+) -> ValueError:
+    """Return the refusal of a setting that has an impossible value.
+
+    Args:
+        error: of the first such setting.
+        source: what to call the weights.
+        theirs: diffusers' names of our settings, where they differ.
+    """
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "its settings"
+    return ValueError(
+        f"A diffusion model needs scheduler settings that describe one; the scheduler "
+        f"of {source} has for {theirs.get(where, where)} {first['input']!r}: "
+        f"{first['msg']}. Correct it there, or in the recipe."
     )
 
 

@@ -37,13 +37,13 @@ logger = logging.getLogger(__name__)
 NO_PROBE = "probe=null"
 
 CASES = {
-    "digits CNN, Gaussian": (
+    "digits CNN, Gaussian, 2,000 steps": (
         "train_digits_gaussian",
         ["optimiser.steps=2000", NO_PROBE],
     ),
-    "digits CNN, Gaussian, one checkpoint": (
+    "digits CNN, Gaussian, 6,000 steps": (
         "train_digits_gaussian",
-        ["optimiser.steps=2000", "checkpoints.every=2000", NO_PROBE],
+        ["optimiser.steps=6000", NO_PROBE],
     ),
     "digits CNN, SmoothAdv": (
         "train_digits_smoothadv",

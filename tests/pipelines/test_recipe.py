@@ -106,3 +106,30 @@ def test_an_ensemble_of_different_weights_is_written_as_it_is_read(
     first = recipe.runs[0].classifier.members[1].weights
     assert first.settings == ("s=0.25", "seed=2")
     assert again(recipe).runs == recipe.runs
+
+
+SCHEDULE = {"kind": "cosine", "num_timesteps": 1000}
+WEIGHTS = {"weights": {"untrained": 0}}
+
+
+@pytest.mark.parametrize(
+    ("purifier", "said"),
+    [
+        ({"kind": "pf_ode", "levels": {"highest": 0.1}}, "highest of at least 0.5"),
+        (
+            {
+                "kind": "reverse_chain",
+                "steps": 5000,
+                "samples": 5,
+                "schedule": SCHEDULE,
+            },
+            "steps is 5000",
+        ),
+        ({"kind": "consistency", "model": {"highest": 0.1}}, "highest of at least 0.5"),
+    ],
+)
+def test_noise_that_the_purifiers_own_settings_rule_out_is_refused_with_the_recipe(
+    small: dict[str, Any], purifier: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^Recipe small: .*{said}"):
+        build_recipe({**small, "purifier": {**WEIGHTS, **purifier}}, "small")

@@ -17,7 +17,8 @@ from PIL import Image
 
 from infra import cluster
 from infra.tracking_address import resolve_uri
-from pipelines.prepare import prepare
+from pipelines.prepare import prepare_recipe
+from pipelines.recipe import load_recipe
 
 
 @dataclass
@@ -33,7 +34,8 @@ class Workshop:
 
     def certify(self, *settings: str, name: str | None = None) -> None:
         out = self.out or str(self.folder / "out")
-        prepare(name or self.written, list(settings), out)
+        recipe = load_recipe(name or self.written, list(settings))
+        prepare_recipe(recipe, out)
 
     def recipe(self, text: str) -> None:
         path = self.folder / "odd.yaml"

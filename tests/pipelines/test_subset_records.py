@@ -11,9 +11,9 @@ from infra import cluster
 from infra.sources.digits import Digits
 from infra.subsets import select, subset_digest
 from infra.tables import from_bytes
-from pipelines.prepare import prepare
+from pipelines.prepare import prepare_recipe
 from pipelines.rebuild import rebuild
-from pipelines.recipe import Run
+from pipelines.recipe import Run, load_recipe
 
 SUBSET = "stratified:4:1"
 
@@ -29,7 +29,8 @@ def test_images_asked_for_carry_the_subsets_name_and_digest(
 ) -> None:
     monkeypatch.setattr(cluster, "start", lambda address: True)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    prepare(written, [f"data.subset={SUBSET}"], str(tmp_path / "out"))
+    recipe = load_recipe(written, [f"data.subset={SUBSET}"])
+    prepare_recipe(recipe, str(tmp_path / "out"))
 
     path = tmp_path / "out" / "images.parquet"
     images, facts = from_bytes(path.read_bytes(), "images")

@@ -6,6 +6,8 @@ from trainings_made import training_of
 
 from ops.columns import Worker
 from ops.losses.minibatch import Minibatch
+from ops.purify.purifying import Draw
+from pipelines import train_probe
 from pipelines.train_probe import measured, votes_of
 
 PROBE = {"data": {"source": "digits", "split": "tune"}}
@@ -57,3 +59,28 @@ def test_votes_follow_the_normal_law_and_do_not_depend_on_company() -> None:
     assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
     alone = Minibatch(image[:1], torch.zeros(1, dtype=torch.int64), seed=0, step=0)
     assert np.array_equal(votes_of(is_bright, alone, 4000, SIGMA)[0], votes[0])
+
+
+@pytest.mark.parametrize("images_at_once", [2, 6, 100])
+def test_a_purifiers_noise_is_of_the_copy_whatever_call_it_comes_in(
+    monkeypatch: pytest.MonkeyPatch, images_at_once: int
+) -> None:
+    monkeypatch.setattr(train_probe, "_PIXELS_AT_ONCE", images_at_once * 64)
+    recipe = training_of(
+        probe={**PROBE, "num_select": 4, "num_estimate": 6},
+        objective={"kind": "gaussian", "sigma_train": SIGMA},
+    )
+    drawn: list[torch.Tensor] = []
+
+    def purify(noisy: torch.Tensor, draw: Draw) -> torch.Tensor:
+        drawn.append(draw("step"))
+        return noisy
+
+    network, loss = recipe.network.network(), recipe.objective.open(Worker(CPU))
+    label = torch.zeros(2, dtype=torch.int64)
+    for _ in range(2):
+        measured(recipe, network, batch(label), loss, purify)
+
+    first, again = torch.cat(drawn).split(20)
+    assert len(first.flatten(1).unique(dim=0)) == 20
+    assert torch.equal(first, again)

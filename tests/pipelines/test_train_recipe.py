@@ -116,3 +116,11 @@ def test_a_setting_reaches_its_field() -> None:
     recipe = load_train_recipe("train_digits_gaussian", ["optimiser.steps=77"])
 
     assert recipe.optimiser.steps == 77
+
+
+def test_one_level_is_no_grid_and_is_refused_by_its_field() -> None:
+    settings = ["objective.model.num_levels=1"]
+    with pytest.raises(
+        ValueError, match=r"needs 'objective\.model\.num_levels' to fit"
+    ):
+        load_train_recipe("train_digits_consistency_finetuned", settings)

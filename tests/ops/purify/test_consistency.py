@@ -210,3 +210,11 @@ def test_what_cannot_be_purified_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         TINY.model_copy(update=change).open(worker(), sigma)
+
+
+def test_a_model_of_the_recipe_that_does_not_know_the_noise_is_refused_unopened() -> (
+    None
+):
+    with pytest.raises(ValueError, match=r"highest of at least 80\.2"):
+        TINY.calls_at(40.1)
+    assert TINY.model_copy(update={"model": None}).calls_at(40.1) == 1

@@ -47,6 +47,10 @@ def without(key: str) -> dict[str, Any]:
         ({"_class_name": "EDMEulerScheduler"}, "of net is an EDMEulerScheduler. Take"),
         (without("rho"), "needs rho .* scheduler of net has none. Set `model`"),
         (without("num_train_timesteps"), "needs num_train_timesteps in the scheduler"),
+        (
+            {**consistency_scheduler(ODD), "sigma_min": "a"},
+            "scheduler of net has for sigma_min 'a'.*Correct it",
+        ),
     ],
 )
 def test_what_is_no_consistency_model_is_refused(

@@ -170,3 +170,25 @@ def test_levels_outside_of_the_training_are_refused_by_sigma() -> None:
         denoiser.require(2.1)
     with pytest.raises(ValueError, match=r"sigma above 0 .*; sigma is 0\."):
         denoiser.require(0.0)
+
+
+def edm_with(**settings: Any) -> Edm:
+    scheduler = {**edm_scheduler(0.5), **settings}
+    return Edm(weights=UNTRAINED, unet=TINY, scheduler=scheduler)
+
+
+@pytest.mark.parametrize("name", ["sigma_data", "sigma_max"])
+@pytest.mark.parametrize("value", ["a", 0.0, -1.0, math.nan, [1.0]])
+def test_a_level_that_is_none_is_refused_where_the_network_opens(
+    name: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=rf"has for {name} .*Correct it") as said:
+        edm_with(**{name: value}).open(WORKER, 0.5)
+    assert "pydantic" not in str(said.value)
+
+
+@pytest.mark.parametrize("end", [None, math.inf])
+def test_levels_without_an_end_go_as_far_as_is_usual(end: float | None) -> None:
+    edm_with(sigma_max=end).open(WORKER, 40.0)
+    with pytest.raises(ValueError, match="up to 40 with"):
+        edm_with(sigma_max=end).open(WORKER, 40.1)

@@ -225,3 +225,14 @@ def test_every_step_sees_pixels_unless_asked_otherwise() -> None:
     purifier.open_with_noise(WORKER, 0.5)(torch.full((6, 1, 4, 4), 1.0), no_noise)
     # White stays white: the image never moves past the pixels that steps see.
     assert max(image.max().item() for image in seen) < 1 + 1e-3
+
+
+def test_more_steps_than_the_schedule_of_the_recipe_has_are_refused_unopened() -> None:
+    purifier = ReverseChain.model_validate(
+        {"weights": {"untrained": 0}, "steps": 5000, "samples": 5}
+    )
+
+    assert purifier.calls_at(0.5) == 5 * 5001  # the weights may have as many
+    told = purifier.model_copy(update={"schedule": LINEAR})
+    with pytest.raises(ValueError, match="steps is 5000, the noise is that of timest"):
+        told.calls_at(0.5)

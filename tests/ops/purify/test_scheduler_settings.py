@@ -60,3 +60,16 @@ def test_a_network_that_is_told_the_noise_itself_is_refused(read: Callable) -> N
     message = r"of a\.safetensors is an EDMEulerScheduler.*Take purifier\.kind edm"
     with pytest.raises(ValueError, match=message):
         read(settings, "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_train_timesteps", "x"), ("num_train_timesteps", 0), ("beta_end", None)],
+)
+def test_a_value_that_is_none_of_its_setting_is_refused_by_both(
+    name: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=rf"of net has .*{value!r}.*Correct") as said:
+        schedule_of(LINEAR | {name: value}, "net")
+    assert name in str(said.value)
+    assert "pydantic" not in str(said.value)

@@ -22,7 +22,7 @@ from pipelines.train_recipe import TrainRecipe
 ROW_BYTES = 8 << 20
 """Pixels that one task hands on at most, but for a single step that has more."""
 
-MOST_STEPS = 32
+MOST_STEPS = 128
 """Steps in a row at most, so that the first of them need not wait for many."""
 
 ROWS_AT_ONCE = 500

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from infra.object_store import Store, open_store
 from pipelines import plan as plans
@@ -131,6 +132,21 @@ def test_what_no_plan_can_rest_on_is_refused(
         plan(written, [*SETTINGS, *settings], store.url, num_pilot=num_pilot)
 
     assert told in str(refused.value)
+
+
+def test_a_cascade_is_planned_at_its_share_of_the_failure_probability(
+    run_of: Callable[..., Run], store: Store, written: str
+) -> None:
+    pilots = {sigma: pilot_of(run_of(f"sigma={sigma}"), [0]) for sigma in (0.25, 0.5)}
+    store_pilots(store, pilots)
+    both, cascade = [*SETTINGS, "sigma=[0.25,0.5]"], "rule={kind: cascade}"
+
+    alone, _ = plan(written, both, store.url, num_pilot=0)
+    shared, _ = plan(written, [*both, cascade], store.url, num_pilot=0)
+
+    assert shared.fixed_votes == alone.fixed_votes
+    assert shared.fixed_radius == pytest.approx(0.25 * norm.ppf(0.0005 ** (1 / 1000)))
+    assert alone.fixed_radius == pytest.approx(0.25 * norm.ppf(0.001 ** (1 / 1000)))
 
 
 def test_without_any_pilot_nothing_is_started(

@@ -13,7 +13,12 @@ from pipelines.certificates import histogram
 from pipelines.image_groups import image_groups
 from pipelines.ledger import commit, vote_metadata
 from pipelines.ledger_index import LedgerIndex
-from pipelines.predict import PREDICTIONS, prediction_claims, predictions_of
+from pipelines.predict import (
+    PREDICTIONS,
+    predict,
+    prediction_claims,
+    predictions_of,
+)
 from pipelines.prepare import Job
 from pipelines.recipe import Recipe, Run
 from pipelines.vote_rows import read_all_votes
@@ -33,6 +38,15 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def run(run_of: Callable[..., Run]) -> Run:
     return run_of(*SETTINGS)
+
+
+def test_a_cascade_is_not_predicted_sigma_by_sigma(
+    written: str, tmp_path: Path
+) -> None:
+    settings = ["sigma=[0.25,0.5]", "rule={kind: cascade}"]
+
+    with pytest.raises(ValueError, match=r"predict needs .* is cascade\. Set rule"):
+        predict(written, settings, str(tmp_path / "out"))
 
 
 def test_groups_predict_what_all_votes_at_once_predict(

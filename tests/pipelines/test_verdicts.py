@@ -231,3 +231,23 @@ def test_no_candidate_is_the_layer_that_is_taken() -> None:
     for name, layer in layers.items():
         assert name not in candidates(layer)
         assert len(candidates(layer)) == len(layers) - 1
+
+
+@pytest.mark.parametrize(
+    ("purifier", "status"),
+    [
+        ("{kind: one_shot_ddpm, weights: {path: a}}", "fail"),
+        ("{kind: edm, weights: {path: a}}", "fail"),
+        ("{kind: pf_ode, weights: {path: a}}", "warn"),
+        ("{kind: reverse_chain, weights: {path: a}, steps: 2, samples: 2}", "warn"),
+        ("{kind: consistency, weights: {path: a}}", "warn"),
+    ],
+)
+def test_only_who_returns_a_mean_has_to_come_nearer_than_the_copy(
+    run_of: Callable[..., Any], purifier: str, status: str
+) -> None:
+    worse = replace(GOOD, purified_psnr=GOOD.noisy_psnr - 1)
+
+    checks = judge_noise(worse, SAMPLE, run_of(f"purifier={purifier}"))
+
+    assert statuses(checks)["purifier at 0.25"] == status

@@ -247,8 +247,3 @@ def test_runs_share_models_and_copies_as_far_as_these_do_not_hang_on_what_differ
 
     assert (model_key(run) == model_key(other)) == same_model
     assert (copies_key(run) == copies_key(other)) == same_copies
-
-
-def test_a_study_of_cascades_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"rule\.kind of small is cascade"):
-        chosen_of({}, {"rule": {"kind": "cascade", "stages": [0.5, 0.25]}})

@@ -51,3 +51,8 @@ def test_with_fewer_images_than_halving_begins_with_nobody_is_left_off() -> None
 
     assert rungs_of(Halving(first=64), 50) == (50,)
     assert decided == {"CONTINUE"}
+
+
+def test_a_study_of_cascades_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"rule\.kind of small is cascade"):
+        load_study({"study": {}, "rule": {"kind": "cascade"}}, "small")

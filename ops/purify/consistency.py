@@ -1,13 +1,13 @@
 """Purification by one call of a consistency model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ops.columns import Worker
-from ops.networks import fill, place, read_weights, to_network
+from ops.networks import place, read_weights, to_network
 from ops.pixels import to_signed, to_unit
 from ops.purify.class_label import (
     Classes,
@@ -22,12 +22,11 @@ from ops.purify.consistency_scalings import (
     consistency_function,
 )
 from ops.purify.consistency_settings import settings_of
-from ops.purify.fingerprint import require_fingerprint
+from ops.purify.filled_unet import filled_unet
 from ops.purify.purifying import Images, Purifying
 from ops.purify.unet import (
     assemble_unet,
     refuse_openai_layout,
-    rename_old_attention,
     require_indexable,
 )
 from ops.weights import Weights, WeightsRef
@@ -165,27 +164,30 @@ class Consistency(Purifying, frozen=True, extra="forbid"):
         return level
 
     def _network(self, weights: Weights) -> nn.Module:
-        settings = self.unet or weights.config.get("unet")
-        if settings is None:
-            raise ValueError(
-                f"A consistency purifier needs the settings of its UNet2DModel; "
-                f"{weights.source} has none. Set `unet` in the recipe, or take weights "
-                f"with a config.json."
-            )
-        tensors = rename_old_attention(weights.tensors)
-        renamed = Weights(weights.source, tensors, weights.config)
-        heads = weights.config.get("attention_heads")
-        network = assemble_unet(settings, heads)
-        config: Any = network.config
-        if config["in_channels"] != config["out_channels"]:
-            raise ValueError(
-                f"A consistency purifier needs as many channels out as in; the network "
-                f"of {weights.source} has {config['in_channels']} in and "
-                f"{config['out_channels']} out. Take weights of a consistency model."
-            )
-        fill(network, self.weights, renamed)
-        require_fingerprint(network, weights.config, weights.source)
-        return network
+        def assemble(
+            settings: Mapping[str, Any], heads: Mapping[str, int] | None
+        ) -> nn.Module:
+            network = assemble_unet(settings, heads)
+            _require_equal_channels(network, weights.source)
+            return network
+
+        return filled_unet(
+            self.weights,
+            weights,
+            self.unet,
+            asked_by="A consistency purifier",
+            assemble=assemble,
+        )
+
+
+def _require_equal_channels(network: nn.Module, source: str) -> None:
+    config: Any = network.config
+    if config["in_channels"] != config["out_channels"]:
+        raise ValueError(
+            f"A consistency purifier needs as many channels out as in; the network "
+            f"of {source} has {config['in_channels']} in and "
+            f"{config['out_channels']} out. Take weights of a consistency model."
+        )
 
 
 def _labelled(network: nn.Module, worker: Worker) -> Labelled:

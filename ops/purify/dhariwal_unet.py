@@ -57,27 +57,16 @@ class DhariwalUnet(EdmUnet):
             settings.widths[0], settings.img_channels, 3, padding=1
         )
 
-    def forward(
-        self,
-        images: Float[torch.Tensor, "copy channel height width"],
-        time: Float[torch.Tensor, " copy"],
-        labels: Float[torch.Tensor, "copy class"] | None = None,
-    ) -> Float[torch.Tensor, "copy channel height width"]:
-        """Return the network's output, of the shape of the images.
+    def ends(self) -> tuple[nn.Module, nn.Module]:
+        """Return the last norm and convolution."""
+        return self.out_norm, self.out_conv
 
-        Args:
-            images: scaled to unit variance.
-            time: a quarter of the logarithm of each image's noise.
-            labels: one-hot rows, or zeros for no class; where there are classes.
-        """
-        maps = self.through(images, self._embedded(time, labels))
-        return self.out_conv(functional.silu(self.out_norm(maps)))
-
-    def _embedded(
+    def embedded(
         self,
         time: Float[torch.Tensor, " copy"],
         labels: Float[torch.Tensor, "copy class"] | None,
     ) -> Embedded:
+        """Return what the blocks are told of noise and class."""
         width = self.map_layer0.in_features
         phases = positional_phases(time, width, reach_end=False)
         told = phases_to_features(phases, sine_first=False)

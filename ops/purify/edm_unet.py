@@ -1,11 +1,14 @@
 """The frame that the U-Nets of EDM share: what they are told, encoder and decoder."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import BaseModel, Field, PositiveInt, model_validator
 from torch import nn
+from torch.nn import functional
 
 from ops.purify.edm_embedding import Embedded
 from ops.purify.edm_layers import (
@@ -81,7 +84,7 @@ class EdmUnetSettings(BaseModel, frozen=True, extra="forbid"):
         return self.height(level) in self.attn_resolutions
 
 
-class EdmUnet(nn.Module):
+class EdmUnet(nn.Module, ABC):
     """An encoder and a decoder, joined by skips at every block.
 
     Args:
@@ -157,6 +160,35 @@ class EdmUnet(nn.Module):
                     channels + skips.pop(), width, style, attention=attends
                 )
                 channels = width
+
+    def forward(
+        self,
+        images: Float[torch.Tensor, "copy channel height width"],
+        time: Float[torch.Tensor, " copy"],
+        labels: Float[torch.Tensor, "copy class"] | None = None,
+    ) -> Float[torch.Tensor, "copy channel height width"]:
+        """Return the network's output, of the shape of the images.
+
+        Args:
+            images: scaled to unit variance.
+            time: a quarter of the logarithm of each image's noise.
+            labels: one-hot rows, or zeros for no class; where there are classes.
+        """
+        maps = self.through(images, self.embedded(time, labels))
+        norm, last = self.ends()
+        return last(functional.silu(norm(maps)))
+
+    @abstractmethod
+    def embedded(
+        self,
+        time: Float[torch.Tensor, " copy"],
+        labels: Float[torch.Tensor, "copy class"] | None,
+    ) -> Embedded:
+        """Return what the blocks are told of noise and class."""
+
+    @abstractmethod
+    def ends(self) -> tuple[nn.Module, nn.Module]:
+        """Return what turns the last maps into an image: a norm and a convolution."""
 
     def through(self, images: Maps, embedded: Embedded) -> Rescaled:
         """Return the decoder's last maps.

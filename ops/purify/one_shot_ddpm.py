@@ -9,17 +9,12 @@ import torch
 from torch import nn
 
 from ops.columns import Worker
-from ops.networks import fill, place, read_weights, to_network
-from ops.purify.fingerprint import require_fingerprint
+from ops.networks import place, read_weights, to_network
+from ops.purify.filled_unet import filled_unet
 from ops.purify.one_shot import Images, Prediction, denoise
 from ops.purify.purifying import Purifying
 from ops.purify.scheduler_settings import prediction_of, schedule_of
-from ops.purify.unet import (
-    build_unet,
-    refuse_openai_layout,
-    rename_old_attention,
-    require_indexable,
-)
+from ops.purify.unet import refuse_openai_layout, require_indexable
 from ops.schedules import Schedule, TimestepRule, embedded_timestep, timestep_of
 from ops.weights import Weights, WeightsRef
 
@@ -152,19 +147,7 @@ class OneShotDdpm(Purifying, frozen=True, extra="forbid"):
             ValueError: there are no settings, they and the weights do not fit, or the
                 network does not return what the weights' file says it should.
         """
-        settings = self.unet or weights.config.get("unet")
-        if settings is None:
-            raise ValueError(
-                f"one_shot_ddpm needs the settings of its UNet2DModel; "
-                f"{weights.source} has none. Set `unet` in the recipe, or take weights "
-                f"with a config.json."
-            )
-        tensors = rename_old_attention(weights.tensors)
-        renamed = Weights(weights.source, tensors, weights.config)
-        heads = weights.config.get("attention_heads")
-        network = fill(build_unet(settings, heads), self.weights, renamed)
-        require_fingerprint(network, weights.config, weights.source)
-        return network
+        return filled_unet(self.weights, weights, self.unet, asked_by=self.kind)
 
     def _predict(
         self, worker: Worker, weights: Weights, timestep: float

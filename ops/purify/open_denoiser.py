@@ -15,7 +15,7 @@ from pydantic import (
 from torch import nn
 
 from ops.columns import Worker
-from ops.networks import fill, place, read_weights, to_network
+from ops.networks import place, read_weights, to_network
 from ops.purify.denoiser import Denoiser, Images, karras_denoiser, vp_denoiser
 from ops.purify.edm_network import (
     HIGHEST_LEVEL,
@@ -25,19 +25,14 @@ from ops.purify.edm_network import (
     is_edm_network,
     no_classes,
 )
-from ops.purify.fingerprint import require_fingerprint
+from ops.purify.filled_unet import filled_unet
 from ops.purify.scheduler_settings import (
     EDM_SCHEDULER,
     misfit,
     prediction_of,
     schedule_of,
 )
-from ops.purify.unet import (
-    build_unet,
-    refuse_openai_layout,
-    rename_old_attention,
-    require_indexable,
-)
+from ops.purify.unet import refuse_openai_layout, require_indexable
 from ops.weights import Weights, WeightsRef
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
@@ -91,7 +86,10 @@ class DenoisingNetwork(BaseModel, frozen=True, extra="forbid"):
             return edm_network_denoiser(weights, worker, self.label)
         if self.label != "none":
             raise no_classes(weights.source)
-        return denoiser_of(self._network(weights), self._told(weights), worker)
+        network = filled_unet(
+            self.weights, weights, self.unet, asked_by="A diffusion model"
+        )
+        return denoiser_of(network, self._told(weights), worker)
 
     def _require_told_by_file(self, source: str) -> None:
         said = [name for name in ("unet", "scheduler") if getattr(self, name)]
@@ -107,21 +105,6 @@ class DenoisingNetwork(BaseModel, frozen=True, extra="forbid"):
             return weights
         config = {**weights.config, "scheduler": self.scheduler}
         return Weights(weights.source, weights.tensors, config)
-
-    def _network(self, weights: Weights) -> nn.Module:
-        settings = self.unet or weights.config.get("unet")
-        if settings is None:
-            raise ValueError(
-                f"A diffusion model needs the settings of its UNet2DModel; "
-                f"{weights.source} has none. Set `unet` in the recipe, or take weights "
-                f"with a config.json."
-            )
-        tensors = rename_old_attention(weights.tensors)
-        renamed = Weights(weights.source, tensors, weights.config)
-        heads = weights.config.get("attention_heads")
-        network = fill(build_unet(settings, heads), self.weights, renamed)
-        require_fingerprint(network, weights.config, weights.source)
-        return network
 
 
 def denoiser_of(network: nn.Module, weights: Weights, worker: Worker) -> Denoiser:

@@ -78,32 +78,20 @@ class SongUnet(EdmUnet):
         self.map_layer1 = nn.Linear(settings.features, settings.features)
         finest = f"{settings.img_resolution}x{settings.img_resolution}"
         width, channels = settings.widths[0], settings.img_channels
-        self.ends = f"{finest}_aux_norm", f"{finest}_aux_conv"
-        self.dec[self.ends[0]] = norm_of(width, GUARD)
-        self.dec[self.ends[1]] = nn.Conv2d(width, channels, 3, padding=1)
+        self.names = f"{finest}_aux_norm", f"{finest}_aux_conv"
+        self.dec[self.names[0]] = norm_of(width, GUARD)
+        self.dec[self.names[1]] = nn.Conv2d(width, channels, 3, padding=1)
 
-    def forward(
-        self,
-        images: Float[torch.Tensor, "copy channel height width"],
-        time: Float[torch.Tensor, " copy"],
-        labels: Float[torch.Tensor, "copy class"] | None = None,
-    ) -> Float[torch.Tensor, "copy channel height width"]:
-        """Return the network's output, of the shape of the images.
+    def ends(self) -> tuple[nn.Module, nn.Module]:
+        """Return the last norm and convolution, which stand in the decoder."""
+        return self.dec[self.names[0]], self.dec[self.names[1]]
 
-        Args:
-            images: scaled to unit variance.
-            time: a quarter of the logarithm of each image's noise.
-            labels: one-hot rows, or zeros for no class; where there are classes.
-        """
-        maps = self.through(images, self._embedded(time, labels))
-        norm, last = (self.dec[name] for name in self.ends)
-        return last(functional.silu(norm(maps)))
-
-    def _embedded(
+    def embedded(
         self,
         time: Float[torch.Tensor, " copy"],
         labels: Float[torch.Tensor, "copy class"] | None,
     ) -> Embedded:
+        """Return what the blocks are told of noise and class."""
         if self.map_noise is None:
             phases = positional_phases(time, self.num_told, reach_end=True)
         else:

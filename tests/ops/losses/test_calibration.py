@@ -2,44 +2,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from calibration_made import CLASSIFIER, COSINE, objective, twelve_images
 from pydantic import TypeAdapter
 from torch import nn
 
-from ops.classify.digits_cnn import DigitsCnn
 from ops.columns import Worker
-from ops.losses.calibration import CalibrationObjective, brier_score
+from ops.losses.calibration import brier_score
 from ops.losses.ddpm import DdpmObjective
 from ops.losses.minibatch import Minibatch
 from ops.losses.objective import Objective
 from ops.purify.one_shot import Prediction
 from ops.purify.scheduler_settings import prediction_of, schedule_of
 from ops.schedules import Schedule, timestep_of
-from ops.weights import WeightsRef
 
-COSINE = Schedule(kind="cosine", num_timesteps=1000)
-CLASSIFIER = DigitsCnn(weights=WeightsRef(untrained=0))
 WORKER = Worker(torch.device("cpu"))
 PREDICTIONS: list[Prediction] = ["epsilon", "v", "x0"]
 
 
-def objective(**changes: Any) -> CalibrationObjective:
-    fields = {
-        "schedule": COSINE,
-        "classifier": CLASSIFIER,
-        "sigma": (0.25, 0.5, 1.0),
-        "brier_weight": 1.0,
-    }
-    return CalibrationObjective(**(fields | changes))
-
-
 @pytest.fixture
 def batch() -> Minibatch:
-    rng = np.random.default_rng(0)
-    image = torch.from_numpy(rng.random((12, 1, 8, 8), dtype=np.float32))
-    return Minibatch(image, torch.from_numpy(rng.integers(0, 10, 12)), seed=0, step=0)
+    return twelve_images()
 
 
 def wavy(noised: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:

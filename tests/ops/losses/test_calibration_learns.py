@@ -3,24 +3,21 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from calibration_made import CLASSIFIER, COSINE, objective, twelve_images
 from sklearn.datasets import load_digits
 from torch import nn
 
 from ops.classify.digits_cnn import DigitsCnn
 from ops.columns import Worker
 from ops.initialise import initialise
-from ops.losses.calibration import CalibrationObjective
 from ops.losses.minibatch import Minibatch
 from ops.purify.one_shot_ddpm import OneShotDdpm
 from ops.purify.unet import build_unet
-from ops.schedules import Schedule, timestep_of
+from ops.schedules import timestep_of
 from ops.weights import Weights, WeightsRef
 
-COSINE = Schedule(kind="cosine", num_timesteps=1000)
-CLASSIFIER = DigitsCnn(weights=WeightsRef(untrained=0))
 WORKER = Worker(torch.device("cpu"))
 UNET: dict[str, Any] = {
     "sample_size": 8,
@@ -35,21 +32,9 @@ UNET: dict[str, Any] = {
 }
 
 
-def objective(**changes: Any) -> CalibrationObjective:
-    fields = {
-        "schedule": COSINE,
-        "classifier": CLASSIFIER,
-        "sigma": (0.25, 0.5, 1.0),
-        "brier_weight": 1.0,
-    }
-    return CalibrationObjective(**(fields | changes))
-
-
 @pytest.fixture
 def batch() -> Minibatch:
-    rng = np.random.default_rng(0)
-    image = torch.from_numpy(rng.random((12, 1, 8, 8), dtype=np.float32))
-    return Minibatch(image, torch.from_numpy(rng.integers(0, 10, 12)), seed=0, step=0)
+    return twelve_images()
 
 
 def test_the_gradient_reaches_every_weight_of_the_denoiser_and_no_other(
